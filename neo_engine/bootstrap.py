@@ -1,0 +1,205 @@
+"""The one place that picks the parts of a session: which feed, which exchange, which store.
+
+Below it nothing asks whether a session is paper, replay or live.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from neo_engine.config import Config
+from neo_engine.domain.assets import Pair, currency_code
+from neo_engine.domain.book import BookTracker
+from neo_engine.domain.errors import FeedError, StartupFailure, UsageError
+from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.ledger import FeedStart
+from neo_engine.domain.number import drops_from_xrp
+from neo_engine.execution.paper import PaperExchange
+from neo_engine.execution.paper_account import PaperAccount
+from neo_engine.feed.recorded import RecordedFeed, parse_speed
+from neo_engine.main_loop import MainLoop
+from neo_engine.ops.control import FileControl
+from neo_engine.ops.signals import SignalFlags
+from neo_engine.ports import Clock
+from neo_engine.session import Decide, Opening, Session, SessionResult, TickView, record_failed_start
+from neo_engine.state.manager import StateManager
+from neo_engine.state.options import options_of
+from neo_engine.tick import decide
+
+EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "default.jsonl.gz"
+PAPER_AGENT = "neo"  # the recordings' name for the account a paper session trades as
+PAPER_ADDRESS = "paper-account"  # of a recording that names none
+FROM_FEED = "from_feed"
+SPEED_MAX = "max"
+
+log = logging.getLogger("neo_engine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """What the command line chose. recording None: the embedded one. speed: real, a number or max."""
+
+    config: Config
+    db: Path
+    mode: str
+    feed: str
+    recording: Path | None
+    speed: str
+    seed: int
+    duration_seconds: int | None
+    on_tick: Callable[[TickView], None]
+    decide: Decide = decide
+
+
+def run_session(options: SessionOptions, clock: Clock) -> SessionResult:
+    """Run one paper or replay session to its end.
+
+    Raises UsageError for a choice that cannot be, StartupFailure or StateError when the session
+    cannot begin; a start that failed after the database was open leaves a session row with
+    `startup_failure`.
+    """
+    path = _recording_path(options)
+    with _open_state(options, clock) as store, SignalFlags() as signals:
+        try:
+            return _run(options, clock, path, store, signals)
+        except (FeedError, StartupFailure) as error:
+            record_failed_start(
+                store,
+                clock,
+                mode=options.mode,
+                feed=options.feed,
+                seed=options.seed,
+                config=options.config,
+                detail=str(error),
+            )
+            raise StartupFailure(f"{HaltReason.STARTUP_FAILURE.value}: {error}") from error
+
+
+def _run(
+    options: SessionOptions, clock: Clock, path: Path, store: StateManager, signals: SignalFlags
+) -> SessionResult:
+    config = options.config
+    feed = RecordedFeed(
+        path,
+        speed=parse_speed(options.speed),
+        clock=clock,
+        silence_after_seconds=config.risk.stale_pull_seconds,
+    )
+    with closing(feed):
+        start = feed.start()
+        _check_pair(config, start.pair)
+        book = BookTracker(start.state)
+        account, opening = _paper_account(config, start, book)
+        exchange = PaperExchange(
+            book=book,
+            account=account,
+            seed=options.seed,
+            arrival_delay_ledgers=config.paper.arrival_delay_ledgers,
+            last_ledger_offset=config.execution.last_ledger_offset,
+            depth_levels=config.engine.depth_levels,
+        )
+        session = Session(
+            config=config,
+            feed=feed,
+            feed_start=start,
+            exchange=exchange,
+            store=store,
+            control=FileControl(options.db, clock),
+            clock=clock,
+            signals=signals,
+            mode=options.mode,
+            feed_name=options.feed,
+            pair=start.pair.symbol,
+            account=account.address,
+            opening=opening,
+            recording=path.name,
+            speed=options.speed,
+            seed=options.seed,
+            duration_seconds=options.duration_seconds,
+            on_tick=options.on_tick,
+            decide=options.decide,
+        )
+        with closing(exchange):
+            return MainLoop(session).run()
+
+
+@contextmanager
+def _open_state(options: SessionOptions, clock: Clock) -> Iterator[StateManager]:
+    config = options.config
+    group = config.state.group_commit_ticks if options.speed == SPEED_MAX else 1
+    store = StateManager.open(
+        options.db,
+        options_of(config, group_commit_ticks=group, account_lock=None),
+        now=clock.utc_now,
+    )
+    with closing(store):
+        yield store
+
+
+def _recording_path(options: SessionOptions) -> Path:
+    if options.feed != "recorded":
+        raise UsageError(
+            f"--feed {options.feed}: not in this version; use --feed recorded (with --recording FILE, "
+            "or without it for the recording that comes with NEO)"
+        )
+    if options.config.mode != "paper":
+        raise UsageError(
+            f"mode: {options.config.mode} in the configuration; a paper session needs mode: paper"
+        )
+    path = options.recording or EMBEDDED_RECORDING
+    if not path.is_file():
+        raise UsageError(f"--recording {path}: no such file; give a recording (.jsonl or .jsonl.gz)")
+    return path
+
+
+def _check_pair(config: Config, pair: Pair) -> None:
+    wanted, issuer = config.pair.quote_currency, config.pair.quote_issuer
+    if currency_code(wanted) != pair.quote.currency:
+        raise StartupFailure(
+            f"pair.quote_currency is {wanted}, but the recording trades {pair.symbol}; "
+            "set the key to the recording's token"
+        )
+    if issuer not in (FROM_FEED, pair.quote.issuer):
+        raise StartupFailure(
+            f"pair.quote_issuer is {issuer}, but the recording's token is issued by {pair.quote.issuer}; "
+            f"set the key to that address or to {FROM_FEED}"
+        )
+
+
+def _paper_account(config: Config, start: FeedStart, book: BookTracker) -> tuple[PaperAccount, Opening]:
+    address = start.accounts.get(PAPER_AGENT, PAPER_ADDRESS)
+    if config.paper.start_from == "recording":
+        root, line = book.account(address), book.line(address)
+        if root is None or line is None:
+            raise StartupFailure(
+                f"paper.start_from is recording, but the recording holds no account `{PAPER_AGENT}` with "
+                "a trust line; set it to config"
+            )
+        drops, quote, owner_count, sequence = (
+            root.balance_drops,
+            line.balance,
+            root.owner_count,
+            root.sequence,
+        )
+    else:
+        drops = drops_from_xrp(config.paper.start_xrp, "ROUND_DOWN")
+        quote, owner_count, sequence = Decimal(config.paper.start_rlusd), config.paper.start_owner_count, 1
+    reserve = book.reserve_drops(owner_count)
+    if drops <= reserve:
+        raise StartupFailure(
+            f"the paper account starts with {drops} drops, but {reserve} are its reserve; "
+            "raise paper.start_xrp"
+        )
+    account = PaperAccount(
+        address=address,
+        balance_drops=drops,
+        quote_balance=quote,
+        owner_count=owner_count,
+        sequence=sequence,
+    )
+    return account, Opening(base_drops=drops, quote=quote)

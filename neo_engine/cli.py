@@ -1,0 +1,154 @@
+"""Arguments in, exit code out. Every command of the project passes through `main`.
+
+Exit codes (domain.halt): 0 ended as planned, 1 unexpected, 2 usage or configuration, 3 start-up
+failure, 4 halted by engine, risk, reconciler or kill switch, 130/143 signal. With `--json` stdout holds
+one JSON object and nothing else; progress and logs go to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from neo_engine import __version__, cli_data, cli_session
+from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
+from neo_engine.domain.halt import EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
+from neo_engine.domain.number import parse_number
+
+DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MAX_DURATION_SECONDS = 10 * 365 * 86400
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def duration(text: str) -> int:
+    """Return seconds for 90s, 10m, 2h or 1d. Raises ArgumentTypeError for anything else or zero."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in DURATION_UNITS or not (number.isascii() and number.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s, 10m, 2h or 1d")
+    seconds = int(number) * DURATION_UNITS[unit]
+    if not 0 < seconds <= MAX_DURATION_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r}: a session must last more than 0 s and under ten years")
+    return seconds
+
+
+def speed(text: str) -> str:
+    """Return `text` if it is real, max or a positive number. Raises ArgumentTypeError otherwise."""
+    if text in ("real", "max"):
+        return text
+    try:
+        value = parse_number(text, "--speed")
+    except NeoError:
+        value = Decimal(0)
+    if not 0 < value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: write real, max or a number above 0, e.g. 30")
+    return text
+
+
+def _session_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="YAML file, e.g. config/paper.yaml")
+    parser.add_argument("--duration", type=duration, required=True, help="in the feed's time: 90s, 10m, 2h")
+    parser.add_argument("--db", type=Path, required=True, help="database file; made when missing")
+    parser.add_argument("--feed", choices=("recorded", "simulated", "xrpl"), default="recorded")
+    parser.add_argument("--recording", type=Path, help="recording file; without it the embedded one")
+    parser.add_argument("--speed", type=speed, default="real", help="real, N times real, or max")
+    parser.add_argument("--seed", type=int, default=1, help="of everything random in the session")
+    parser.add_argument("--endpoint", action="append", default=[], help="server URL (xrpl feed only)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--quiet", action="store_true", help="no live view, warnings only")
+
+
+def paper_parser() -> argparse.ArgumentParser:
+    """Return the parser of run_paper_session.py."""
+    parser = argparse.ArgumentParser(
+        prog="run_paper_session.py",
+        description="Run one timed paper session and store everything it does.",
+        allow_abbrev=False,
+    )
+    _session_arguments(parser)
+    parser.set_defaults(command=cli_session.paper)
+    return parser
+
+
+def engine_parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m neo_engine VERB`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m neo_engine", description="The NEO market-making engine.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"NEO {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    def verb(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+        one.set_defaults(command=command)
+        return one
+
+    one = verb("paper", cli_session.paper, "Run a timed paper session (what run_paper_session.py does).")
+    _session_arguments(one)
+
+    one = verb("replay", cli_session.replay, "Run the engine, or a list of orders, against a recording.")
+    one.add_argument("--recording", type=Path, required=True)
+    what = one.add_mutually_exclusive_group()
+    what.add_argument("--config", type=Path, help="engine configuration (default: config/paper.yaml)")
+    what.add_argument("--orders", type=Path, help="CSV offset,slot,side,price,size in place of the strategy")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--fills-csv", type=Path, help="write the fills there")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--speed", type=speed, default="max")
+    one.add_argument("--json", action="store_true")
+    one.add_argument("--quiet", action="store_true")
+
+    one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
+
+    one = verb("restore", cli_data.restore, "Replace the database by a backup, after checking it.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--from", dest="source", type=Path, required=True, help="the backup")
+
+    one = verb("kill", cli_data.kill, "Pull every quote and halt the session that runs on a database.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--reason", default="operator", help="kept with the halt reason")
+
+    one = verb("capital", cli_data.capital, "Enter or list deposits and withdrawals (the capital overlay).")
+    one.add_argument("action", choices=("add", "list"))
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--kind", choices=("deposit", "withdrawal"))
+    one.add_argument("--asset", help="XRP or the quote token, e.g. RLUSD")
+    one.add_argument("--amount", help="exact decimal, in units of the asset")
+    one.add_argument("--note", default="", help="kept with the event")
+    one.add_argument("--request-id", help="makes a repeated call harmless (default: a new one)")
+
+    one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
+    one.add_argument("action", choices=("check", "show"))
+    one.add_argument("--config", type=Path, required=True)
+    return parser
+
+
+def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    """Parse, run and return the exit code; every operating error is one clear text on stderr."""
+    options = parser.parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except ConfigError as error:
+        for fault in error.faults:
+            print(f"error: {error.source}: {fault}", file=sys.stderr)
+        return EXIT_USAGE
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (StartupFailure, StateError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_STARTUP
+    except NeoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_UNEXPECTED
+
+
+def run(parser: argparse.ArgumentParser) -> None:
+    """Run `main` with the process's arguments and leave with its exit code."""
+    sys.exit(main(parser, sys.argv[1:]))

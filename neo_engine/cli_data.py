@@ -1,0 +1,143 @@
+"""The commands that look after the data: backup, restore, kill, capital, config."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+from neo_engine.config import config_json, load_config
+from neo_engine.domain.capital import CapitalEvent, CapitalKind
+from neo_engine.domain.errors import BadNumber, StateError, UsageError
+from neo_engine.domain.number import parse_number
+from neo_engine.ops.clock import SystemClock, iso
+from neo_engine.ops.control import capital_amounts, inbox_path, request_capital, request_kill
+from neo_engine.ops.logs import setup_logging
+from neo_engine.state import backup as backups
+from neo_engine.state import queries
+from neo_engine.state.lock import InstanceLock, database_lock_path, holder
+from neo_engine.state.manager import StateManager
+from neo_engine.state.options import StateOptions
+
+DEFAULT_QUOTE = "RLUSD"
+_MAINTENANCE = StateOptions(
+    synchronous="FULL",
+    busy_timeout_ms=5000,
+    group_commit_ticks=1,
+    backups_kept=0,
+    checkpoint_interval_seconds=0,
+    orphan_cleanup_days=None,
+    depth_levels=1,
+    account_lock=None,
+)
+
+
+def running_engine(db: Path) -> str | None:
+    """Return how to name the engine that runs on `db`, or None when none does.
+
+    Raises StateError when the lock file can be neither taken nor read.
+    """
+    path = database_lock_path(db)
+    try:
+        InstanceLock.acquire(path, str(db), iso(SystemClock().utc_now())).release()
+    except StateError:
+        note = holder(path)
+        if not note:
+            raise
+        return f"process {note.get('pid')} (session {note.get('session') or 'not begun'})"
+    return None
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Back the database up and print where."""
+    setup_logging("WARNING", quiet=False)
+    print(backups.backup(options.db, options.to, SystemClock().utc_now()))
+    return 0
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Put a checked backup in the place of the database and print where the old one is kept."""
+    setup_logging("WARNING", quiet=False)
+    kept = backups.restore(options.db, options.source, SystemClock().utc_now())
+    print(f"{options.db} restored from {options.source}" + (f"; the old one is {kept}" if kept else ""))
+    return 0
+
+
+def kill(options: argparse.Namespace) -> int:
+    """Leave the kill file; the engine sees it within a quarter of a second."""
+    path = request_kill(options.db, options.reason)
+    holder = running_engine(options.db)
+    if holder is None:
+        print(f"no engine runs on {options.db}; the next session will halt at once. To undo: remove {path}")
+    else:
+        print(f"kill switch set for {holder}")
+    return 0
+
+
+def capital(options: argparse.Namespace) -> int:
+    """Enter a capital event, for the running session or the next one, or list them all."""
+    setup_logging("WARNING", quiet=False)
+    if options.action == "list":
+        return _list_capital(options.db)
+    event = _event(options)
+    holder = running_engine(options.db)
+    if holder is not None:
+        request_capital(options.db, event)
+        print(f"{event.request_id}: handed to {holder}; it takes effect with its next tick")
+        return 0
+    with closing(StateManager.open(options.db, _MAINTENANCE)) as store:
+        new = store.add_waiting_capital(event, DEFAULT_QUOTE)
+    told = "waits for the next session" if new else "was entered before; nothing changed"
+    print(f"{event.request_id}: {told}")
+    return 0
+
+
+def _event(options: argparse.Namespace) -> CapitalEvent:
+    missing = [f"--{name}" for name in ("kind", "asset", "amount") if getattr(options, name) is None]
+    if missing:
+        raise UsageError(
+            f"capital add: {', '.join(missing)} missing; e.g. --kind deposit --asset XRP --amount 25"
+        )
+    try:
+        amount = parse_number(options.amount, "--amount")
+        drops, quote = capital_amounts(options.asset, amount, DEFAULT_QUOTE)
+    except BadNumber as error:
+        raise UsageError(f"capital add: {error}") from error
+    request_id = options.request_id or uuid.uuid4().hex
+    if not (request_id.replace("-", "").isalnum() and len(request_id) <= 64):
+        raise UsageError(f"capital add: --request-id {request_id!r}: use up to 64 letters, digits and dashes")
+    return CapitalEvent(
+        request_id=request_id,
+        kind=CapitalKind(options.kind),
+        base_drops=drops,
+        quote=quote,
+        note=options.note,
+        created_at=iso(SystemClock().utc_now()),
+    )
+
+
+def _list_capital(db: Path) -> int:
+    with closing(queries.open_readonly(db)) as connection:
+        rows = connection.execute(
+            "SELECT session_id, kind, asset, amount, status, effective_at, note, reason "
+            "FROM capital_events ORDER BY id"
+        ).fetchall()
+    for session, kind, asset, amount, status, at, note, reason in rows:
+        place = f"session {session}" if session is not None else "no session yet"
+        print("  ".join(filter(None, (f"{kind} {amount} {asset}", status, place, at, note, reason))))
+    waiting = sorted(inbox_path(db).glob("*.json")) if inbox_path(db).is_dir() else []
+    for path in waiting:
+        print(f"not yet taken up: {path}")
+    return 0
+
+
+def config(options: argparse.Namespace) -> int:
+    """Check a configuration file; show prints it as canonical JSON."""
+    loaded = load_config(options.config)
+    if options.action == "show":
+        print(config_json(loaded))
+    else:
+        print(f"{options.config}: good", file=sys.stderr)
+    return 0

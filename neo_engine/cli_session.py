@@ -1,0 +1,181 @@
+"""The commands that run a session: paper and replay."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from neo_engine.bootstrap import SessionOptions, run_session
+from neo_engine.config import Config, load_config
+from neo_engine.domain.clock import ledger_seconds
+from neo_engine.domain.errors import StateError, UsageError
+from neo_engine.domain.halt import exit_code
+from neo_engine.domain.number import plain, xrp_from_drops
+from neo_engine.ops.clock import SystemClock
+from neo_engine.ops.logs import setup_logging
+from neo_engine.report.live import make_viewer
+from neo_engine.scripted import Script, read_orders
+from neo_engine.session import Decide, SessionResult, TickView
+from neo_engine.state import queries
+from neo_engine.tick import decide
+
+DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "config" / "paper.yaml"
+FILL_COLUMNS = (
+    "order",
+    "offset",
+    "ledger_index",
+    "close_time",
+    "tx_hash",
+    "side",
+    "sequence",
+    "xrp",
+    "rlusd",
+    "price",
+    "role",
+)
+BOOK_SIDE = {"buy": "bid", "sell": "ask"}
+
+
+def paper(options: argparse.Namespace) -> int:
+    """Run a timed paper session."""
+    if options.endpoint:
+        raise UsageError("--endpoint: only the xrpl feed has servers, and it is not in this version")
+    config = load_config(options.config)
+    result = _run(
+        options, config, mode="paper", feed=options.feed, duration=options.duration, decision=decide
+    )
+    return _finish(options, result)
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Run the engine or a list of orders against a recording, and write the fills if asked."""
+    config = load_config(options.config or DEFAULT_CONFIG)
+    decision: Decide = decide
+    if options.orders is not None:
+        config = _limits_off(config)
+        decision = Script(read_orders(options.orders)).decide
+    result = _run(options, config, mode="replay", feed="recorded", duration=None, decision=decision)
+    if options.fills_csv is not None:
+        _write_fills(options.db, result, options.fills_csv)
+    return _finish(options, result)
+
+
+def _limits_off(config: Config) -> Config:
+    """Return `config` for a list of orders: the recording's own account, no expiry, no monitor in the way."""
+    huge = Decimal(10) ** 12
+    never = 1_000_000
+    risk = config.risk.model_copy(
+        update={
+            "max_xrp_exposure": huge,
+            "max_rlusd_exposure": huge,
+            "max_loss_rlusd": huge,
+            "max_drawdown_pct": Decimal(100),
+            "max_feed_failures": never,
+            "max_unhealthy_ticks": never,
+            "stale_halt_seconds": never,
+        }
+    )
+    paper_account = config.paper.model_copy(update={"start_from": "recording"})
+    return config.model_copy(update={"risk": risk, "paper": paper_account})
+
+
+def _run(
+    options: argparse.Namespace,
+    config: Config,
+    *,
+    mode: str,
+    feed: str,
+    duration: int | None,
+    decision: Decide,
+) -> SessionResult:
+    clock = SystemClock()
+    quiet = options.quiet or options.json
+    setup_logging(config.log.level, quiet=quiet)
+    with closing(make_viewer(config, clock, quiet=quiet, speed=options.speed)) as viewer:
+        on_tick: Callable[[TickView], None] = viewer.update
+        return run_session(
+            SessionOptions(
+                config=config,
+                db=options.db,
+                mode=mode,
+                feed=feed,
+                recording=options.recording,
+                speed=options.speed,
+                seed=options.seed,
+                duration_seconds=duration,
+                on_tick=on_tick,
+                decide=decision,
+            ),
+            clock,
+        )
+
+
+def _finish(options: argparse.Namespace, result: SessionResult) -> int:
+    code = exit_code(result.halt.reason)
+    if options.json:
+        document = {
+            "session_id": result.session_id,
+            "db": str(options.db),
+            "halt_reason": result.halt.reason.value,
+            "halt_detail": result.halt.detail,
+            "exit_code": code,
+            "ticks": result.ticks,
+            "ledgers": result.ledgers,
+            "fingerprint": result.fingerprint,
+            **result.summary,
+        }
+        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    else:
+        print(
+            f"session {result.session_id}: {result.halt.reason.value} ({result.halt.detail}), "
+            f"{result.ledgers} ledgers, fingerprint {result.fingerprint[:16]}; "
+            f"report: python summarize_paper_run.py --db {options.db} --session {result.session_id}",
+            file=sys.stderr,
+        )
+    return code
+
+
+def _write_fills(db: Path, result: SessionResult, target: Path) -> None:
+    with closing(queries.open_readonly(db)) as connection:
+        first = connection.execute(
+            "SELECT first_ledger FROM sessions WHERE session_id = ?", (result.session_id,)
+        ).fetchone()[0]
+        rows = connection.execute(
+            "SELECT o.order_no, f.ledger_index - ?, f.ledger_index, f.close_time, f.tx_hash, f.side, "
+            "f.offer_sequence, f.xrp_drops, f.rlusd, f.price, f.liquidity "
+            "FROM fills f JOIN orders o ON o.id = f.order_id WHERE f.session_id = ? ORDER BY f.id",
+            (first, result.session_id),
+        ).fetchall()
+    try:
+        with target.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(FILL_COLUMNS)
+            writer.writerows(_fill_row(row) for row in rows)
+    except OSError as error:
+        raise StateError(
+            f"--fills-csv {target}: cannot be written ({error.strerror}); name another file"
+        ) from error
+
+
+def _fill_row(row: tuple[object, ...]) -> tuple[object, ...]:
+    number, offset, ledger_index, close_time, tx_hash, side, sequence, drops, rlusd, price, role = row
+    return (
+        number,
+        offset,
+        ledger_index,
+        ledger_seconds(str(close_time)),
+        tx_hash,
+        BOOK_SIDE[str(side)],
+        sequence,
+        plain(xrp_from_drops(int(str(drops)))),
+        rlusd,
+        price,
+        role,
+    )

@@ -1,0 +1,96 @@
+"""The market as one validated ledger left it: what a tick decides on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from neo_engine.domain.amm import Pool
+from neo_engine.domain.assets import Side
+
+
+class DataFault(Enum):
+    """Why a snapshot must not be quoted on (DESIGN invariant 7). Stored by value."""
+
+    NO_DATA = "NoDataReceived"
+    STALE = "StaleData"
+    CROSSED = "CrossedBook"
+    GAP = "Gap"
+    BAD_NUMBER = "BadNumber"
+    MALFORMED = "MalformedMessage"
+    UNHEALTHY = "UnhealthyNode"
+    EMPTY_SIDE = "EmptySide"
+    FROZEN = "Frozen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """All that others offer at one price: price in RLUSD per XRP, amounts funded and unexpired."""
+
+    price: Decimal
+    base_drops: int
+    quote: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketTrade:
+    """One taking of the book or the pool by anyone: feeds intensity and volatility estimates."""
+
+    taker_side: Side
+    price: Decimal
+    base_drops: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSnapshot:
+    """The pair after ledger `ledger_index`, WITHOUT our own offers: what others quote.
+
+    bids and asks: best first, aggregated by price, at most the configured depth. best_bid, best_ask,
+    mid: RLUSD per XRP, None where a side is empty. tick_size: significant digits of the issuer's
+    TickSize (16 when off). transfer_rate: 1,000,000,000 is none. Times: seconds since 2000-01-01.
+    faults: reasons why this snapshot must not be quoted on; empty on a sound one.
+    """
+
+    ledger_index: int
+    ledger_hash: str
+    close_time: int
+    fee_base_drops: int
+    base_reserve_drops: int
+    owner_reserve_drops: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    best_bid: Decimal | None
+    best_ask: Decimal | None
+    mid: Decimal | None
+    pool: Pool | None
+    tick_size: int
+    transfer_rate: int
+    trades: tuple[MarketTrade, ...]
+    faults: tuple[DataFault, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOffer:
+    """One of our offers as the venue (ledger or paper exchange) says it stands."""
+
+    offer_sequence: int
+    side: Side
+    base_drops: int
+    quote: Decimal
+    expiration: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """The venue's word about our account after a ledger: the truth the reconciler compares with.
+
+    balance_drops: all XRP of the account, reserve included. quote_balance: the trust line.
+    owner_count: ledger objects that lock owner reserve. account_sequence: the next one.
+    """
+
+    balance_drops: int
+    quote_balance: Decimal
+    owner_count: int
+    account_sequence: int
+    offers: tuple[VenueOffer, ...]

@@ -1,0 +1,1 @@
+"""Where ledgers come from: a recording, a simulation, or a live server."""

@@ -1,0 +1,449 @@
+"""The shell: startup, tick, shutdown. It reads the world, calls `decide`, persists and submits.
+
+Invariants:
+1. Nothing is submitted before its intent is committed; the answers are committed right after.
+2. There is one shutdown path (`_finish`) and it runs once, whatever ended the session.
+3. From the moment a session is asked to stop it only cancels; it waits for the venue to confirm, for
+   at most `engine.shutdown_ledgers` ledgers, and says what was left.
+4. A tick that cannot be stored is the last one: quotes are pulled and the reason is `state_failure`.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from neo_engine.domain.capital import CapitalEvent, CapitalKind
+from neo_engine.domain.clock import utc_text
+from neo_engine.domain.errors import InvariantViolation, NeoError, StartupFailure, StateError
+from neo_engine.domain.halt import Halt, HaltReason
+from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUpdate
+from neo_engine.domain.number import plain, xrp_from_drops
+from neo_engine.domain.orders import CancelOrder, Order, OrderUpdate, PreparedTransaction
+from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
+from neo_engine.execution.tracking import Orders, prepared, submitted
+from neo_engine.fingerprint import START, extend
+from neo_engine.ops.clock import iso
+from neo_engine.ports import FeedItem, KillRequest, VenueReport
+from neo_engine.session import Session, SessionResult, TickView, accounts_summary, session_start
+from neo_engine.telemetry import TouchTelemetry
+from neo_engine.tick import Decision, Observation, initial_state
+
+POLL_SECONDS = 0.25  # how long a signal or a kill file can wait while the feed is quiet
+STORE_RETRIES = 3  # a locked database or a full disk may pass; more only delays pulling the quotes
+STORE_RETRY_SECONDS = 0.5
+
+log = logging.getLogger("neo_engine")
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the loop counts while it runs."""
+
+    fingerprint: bytes = START
+    ledgers: int = 0
+    fills: int = 0
+    faults: int = 0
+    first_ledger: int | None = None
+    last_ledger: int | None = None
+    last_close_time: int = 0
+    wind_down_ledgers: int = 0
+
+
+class MainLoop:
+    """Runs one session from its first ledger to its typed end."""
+
+    def __init__(self, session: Session) -> None:
+        self._s = session
+        self._start_time = session.feed_start.close_time
+        self._state = initial_state(session.config, self._start_time)
+        self._session_id = 0
+        self._n = _Progress(last_close_time=self._start_time)
+        self._touch = TouchTelemetry()
+        self._decision: Decision | None = None
+        self._waiting: list[CapitalEvent] = []
+        self._kill: KillRequest | None = None
+        self._settled_capital: frozenset[str] = frozenset()
+
+    def run(self) -> SessionResult:
+        """Run the session to its end and return how it ended; only startup failures are raised.
+
+        Raises StartupFailure when the session's row or its opening cannot be stored.
+        """
+        self._begin()
+        try:
+            halt = self._loop()
+        except StateError as error:
+            log.error("the database failed: %s", error)
+            halt = Halt(reason=HaltReason.STATE_FAILURE, detail=str(error))
+        except NeoError as error:
+            log.error("the session cannot go on: %s", error)
+            halt = Halt(reason=HaltReason.ENGINE_REQUESTED_HALT, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - the one net under the session: typed, logged, exit 1
+            log.error("unexpected: %s", traceback.format_exc())
+            halt = Halt(reason=HaltReason.UNEXPECTED_HALT, detail=_where(error))
+        return self._finish(halt)
+
+    # startup
+
+    def _begin(self) -> None:
+        s = self._s
+        now = iso(s.clock.utc_now())
+        try:
+            self._session_id = s.store.begin_session(session_start(s))
+            waiting = s.store.waiting_capital()
+            self._settled_capital = s.store.settled_capital()
+        except StateError as error:
+            raise StartupFailure(str(error)) from error
+        opening = s.opening
+        for name, drops, quote in (("xrp", opening.base_drops, Decimal(0)), ("quote", 0, opening.quote)):
+            if drops or quote:
+                self._waiting.append(
+                    CapitalEvent(
+                        request_id=f"session-{self._session_id}-opening-{name}",
+                        kind=CapitalKind.OPENING,
+                        base_drops=drops,
+                        quote=quote,
+                        note="balance at the start of the session",
+                        created_at=now,
+                    )
+                )
+        self._waiting.extend(waiting)
+        log.info(
+            "session %d begins: %s %s on the %s feed, %s XRP and %s in the account, seed %d",
+            self._session_id,
+            s.mode,
+            s.pair,
+            s.feed_name,
+            plain(xrp_from_drops(opening.base_drops)),
+            plain(opening.quote),
+            s.seed,
+        )
+
+    # ticks
+
+    def _loop(self) -> Halt:
+        while True:
+            item = self._s.feed.next(POLL_SECONDS)
+            self._listen()
+            if isinstance(item, FeedEnd):
+                return self._end_of_feed()
+            if item is not None:
+                self._tick(self._observe(item))
+            elif self._urgent():
+                self._tick(self._silence(self._n.last_close_time))
+            if self._wound_down():
+                break
+        stopping = self._state.stopping
+        if stopping is None:  # _wound_down is only true when it is set
+            raise StateError("the session wound down without a reason")
+        self._end_of_market(stopping)
+        return stopping
+
+    def _listen(self) -> None:
+        for request in self._s.control.poll():
+            if isinstance(request, KillRequest):
+                self._kill = self._kill or request
+            elif request.request_id in self._settled_capital:
+                self._s.control.done(request)  # a crash came between its effect and this
+            else:
+                self._waiting.append(request)
+
+    def _stop(self, close_time: int) -> Halt | None:
+        s, signals = self._s, self._s.signals
+        if self._kill is not None:
+            return Halt(reason=HaltReason.KILL_SWITCH, detail=f"{self._kill.source}: {self._kill.reason}")
+        if signals.reason is not None:
+            return Halt(reason=signals.reason, detail=f"signal {signals.name}")
+        elapsed = close_time - self._start_time
+        if s.duration_seconds is not None and elapsed >= s.duration_seconds:
+            return Halt(reason=HaltReason.DURATION_ELAPSED, detail=f"{elapsed} s of market time")
+        return None
+
+    def _urgent(self) -> bool:
+        """True when a stop was asked for that no tick has taken up yet: it must not wait for a ledger."""
+        return self._state.stopping is None and (self._kill is not None or self._s.signals.reason is not None)
+
+    def _wound_down(self) -> bool:
+        if self._state.stopping is None:
+            return False
+        if not self._state.orders.working:
+            return True
+        return self._s.signals.hurry or self._n.wind_down_ledgers > self._s.config.engine.shutdown_ledgers
+
+    def _observe(self, item: FeedItem) -> Observation:
+        if isinstance(item, LedgerUpdate):
+            return self._ledger(item)
+        if isinstance(item, LedgerFault):
+            return self._observation("fault", self._n.last_close_time, faults=(self._note(item),))
+        if isinstance(item, FeedSilence):
+            return self._silence(item.close_time)
+        raise StateError(f"the feed gave {item!r}, which is no tick")
+
+    def _ledger(self, update: LedgerUpdate) -> Observation:
+        n = self._n
+        report = self._s.exchange.advance(update)
+        n.ledgers += 1
+        n.first_ledger = n.first_ledger or update.ledger_index
+        n.last_ledger = update.ledger_index
+        n.last_close_time = update.close_time
+        if self._state.stopping is not None:
+            n.wind_down_ledgers += 1
+        if report.faults:
+            self._s.feed.request_resync()
+        faults = tuple(self._note(fault) for fault in report.faults)
+        return self._observation("ledger", update.close_time, report=report, faults=faults)
+
+    def _note(self, fault: LedgerFault) -> FeedFaultRecord:
+        self._n.faults += 1
+        log.warning("feed fault %s at line %d: %s", fault.kind.value, fault.line, fault.text)
+        return FeedFaultRecord(kind=fault.kind.value, line=fault.line or None, detail=fault.text)
+
+    def _silence(self, close_time: int) -> Observation:
+        self._n.last_close_time = max(self._n.last_close_time, close_time)
+        return self._observation("silence", self._n.last_close_time)
+
+    def _observation(
+        self,
+        kind: str,
+        close_time: int,
+        *,
+        report: VenueReport | None = None,
+        order_updates: tuple[OrderUpdate, ...] = (),
+        faults: tuple[FeedFaultRecord, ...] = (),
+    ) -> Observation:
+        capital = tuple(self._waiting)
+        self._waiting.clear()
+        return Observation(
+            kind=kind,
+            ledger_index=self._n.last_ledger or self._s.feed_start.ledger_index,
+            close_time=close_time,
+            report=report,
+            order_updates=order_updates,
+            faults=faults,
+            capital=capital,
+            stop=self._stop(close_time),
+        )
+
+    def _tick(self, seen: Observation) -> None:
+        s = self._s
+        decision = s.decide(self._state, seen, s.config, seen.close_time)
+        self._move_capital(decision)
+        transactions = s.exchange.prepare(decision.commands, seen.ledger_index) if decision.commands else ()
+        numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
+        self._n.fingerprint = extend(self._n.fingerprint, seen, decision)
+        self._touch.add(decision.touch)
+        self._n.fills += len(decision.fills)
+        record = self._intent(seen, decision, transactions, numbered.changed)
+        self._store(lambda: s.store.commit_intent(record))
+        self._decision = decision
+        self._acknowledge(decision)
+        orders = self._send(seen, decision, numbered.orders, transactions)
+        self._state = replace(decision.state, orders=orders)
+        if decision.halt is not None:
+            log.info("stopping: %s (%s)", decision.halt.reason.value, decision.halt.detail)
+        s.on_tick(self._view(seen, decision))
+
+    def _move_capital(self, decision: Decision) -> None:
+        """Let applied events reach the account; the opening is there already."""
+        for record in decision.capital:
+            if record.applied and record.event.kind is not CapitalKind.OPENING:
+                refusal = self._s.exchange.transfer(record.event)
+                if refusal is not None:
+                    raise InvariantViolation(
+                        f"capital event {record.event.request_id} was judged affordable, but {refusal}"
+                    )
+
+    def _acknowledge(self, decision: Decision) -> None:
+        """Tell the operator's side which capital events are on disk now."""
+        if not decision.capital:
+            return
+        self._store(self._s.store.flush)
+        for record in decision.capital:
+            log.info(
+                "capital %s %s: %s",
+                record.event.kind.value,
+                record.event.request_id,
+                "applied" if record.applied else f"refused, {record.reason}",
+            )
+            self._s.control.done(record.event)
+
+    def _intent(
+        self,
+        seen: Observation,
+        decision: Decision,
+        transactions: tuple[PreparedTransaction, ...],
+        numbered: tuple[Order, ...],
+    ) -> IntentRecord:
+        new = {order.order_id: order for order in decision.new_orders}
+        changed = {order.order_id: order for order in decision.changed_orders}
+        for order in numbered:
+            (new if order.order_id in new else changed)[order.order_id] = order
+        report = seen.report
+        return IntentRecord(
+            tick=decision.state.tick,
+            kind=seen.kind,
+            ledger_index=seen.ledger_index,
+            close_time=seen.close_time,
+            snapshot=report.snapshot if report else None,
+            transactions=report.transactions if report else (),
+            fills=decision.fills,
+            inventory=decision.inventory,
+            capital=decision.capital,
+            faults=seen.faults,
+            findings=decision.findings,
+            pricing=decision.pricing,
+            gates=decision.gates,
+            quotes=decision.quotes,
+            quoting=decision.quoting,
+            touch=decision.touch,
+            accounts=decision.accounts,
+            new_orders=tuple(new.values()),
+            changed_orders=tuple(changed.values()),
+            replaces=decision.replaces,
+            prepared=transactions,
+            canceled=decision.canceled,
+            kept=decision.kept,
+            state=self._telemetry(decision),
+            fingerprint=self._n.fingerprint,
+        )
+
+    def _telemetry(self, decision: Decision) -> dict[str, str]:
+        state = {"touch.rolling": self._touch.rolling_json(), "tick.last": str(decision.state.tick)}
+        if decision.gates:
+            state["gates.last"] = ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates)
+        return state
+
+    def _store(self, action: Callable[[], None]) -> None:
+        """Run a commit; a passing fault (locked, full) is retried, then it is the end of the session."""
+        for attempt in range(1, STORE_RETRIES + 1):
+            try:
+                return action()
+            except StateError as error:
+                if attempt == STORE_RETRIES:
+                    raise
+                log.error("commit failed (%d of %d): %s", attempt, STORE_RETRIES, error)
+                self._s.clock.sleep(STORE_RETRY_SECONDS)
+        return None
+
+    def _send(
+        self,
+        seen: Observation,
+        decision: Decision,
+        orders: Orders,
+        transactions: tuple[PreparedTransaction, ...],
+    ) -> Orders:
+        """Submit what is on disk and commit the answers; return the orders after them."""
+        if not transactions:
+            return orders
+        outcomes = self._s.exchange.submit(transactions)
+        answered = submitted(orders, outcomes)
+        record = OutcomeRecord(
+            tick=decision.state.tick,
+            close_time=seen.close_time,
+            outcomes=outcomes,
+            changed_orders=answered.changed,
+        )
+        self._store(lambda: self._s.store.commit_outcome(record))
+        return answered.orders
+
+    def _view(self, seen: Observation, decision: Decision) -> TickView:
+        return TickView(
+            tick=decision.state.tick,
+            kind=seen.kind,
+            ledger_index=seen.ledger_index,
+            elapsed_seconds=seen.close_time - self._start_time,
+            duration_seconds=self._s.duration_seconds,
+            report=seen.report,
+            decision=decision,
+            fills_total=self._n.fills,
+            faults_total=self._n.faults,
+        )
+
+    # shutdown
+
+    def _end_of_feed(self) -> Halt:
+        stopping = self._state.stopping or Halt(reason=HaltReason.RECORDING_ENDED, detail="no further ledger")
+        self._end_of_market(stopping)
+        return stopping
+
+    def _end_of_market(self, stopping: Halt) -> None:
+        """Give the last word on orders that still work, as one more tick."""
+        updates = self._s.exchange.end_of_market()
+        seen = self._observation("end", self._n.last_close_time, order_updates=updates)
+        self._tick(replace(seen, stop=stopping))
+
+    def _pull(self) -> str:
+        """Cancel every order without asking anything else; return what could not be done."""
+        cancels = [
+            CancelOrder(order_id=order.order_id, offer_sequence=order.offer_sequence, reason="shutdown")
+            for order in self._state.orders.working
+            if order.offer_sequence is not None
+        ]
+        if not cancels:
+            return ""
+        try:
+            ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
+            self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index))
+        except NeoError as error:
+            return f"; {len(cancels)} orders could not be cancelled: {error}"
+        return f"; {len(cancels)} cancels sent without a record"
+
+    def _finish(self, halt: Halt) -> SessionResult:
+        """The one shutdown path: pull what is left, store the end, release everything."""
+        s, n = self._s, self._n
+        left = self._pull() if self._state.orders.working else ""
+        detail = halt.detail + left
+        summary = self._summary()
+        end = SessionEnd(
+            ended_at=iso(s.clock.utc_now()),
+            halt_reason=halt.reason.value,
+            halt_detail=detail,
+            ticks=self._state.tick,
+            first_ledger=n.first_ledger,
+            last_ledger=n.last_ledger,
+            market_start=utc_text(self._start_time),
+            market_end=utc_text(n.last_close_time),
+            fingerprint=n.fingerprint.hex(),
+            summary_json=msgspec.json.encode(summary).decode(),
+            state={"touch.rolling": self._touch.rolling_json()},
+        )
+        try:
+            self._store(lambda: s.store.end_session(end))
+        except StateError as error:
+            log.error("the end of the session could not be stored: %s", error)
+        if halt.reason is HaltReason.KILL_SWITCH and self._kill is not None:
+            s.control.done(self._kill)
+        log.info("session %d ended: %s (%s)", self._session_id, halt.reason.value, detail)
+        return SessionResult(
+            session_id=self._session_id,
+            halt=replace(halt, detail=detail),
+            ticks=self._state.tick,
+            ledgers=n.ledgers,
+            fingerprint=n.fingerprint.hex(),
+            summary=summary,
+        )
+
+    def _summary(self) -> dict[str, object]:
+        decision = self._decision
+        if decision is None:
+            return {}
+        return {
+            **accounts_summary(decision.accounts),
+            "fills": self._n.fills,
+            "feed_faults": self._n.faults,
+            "touch": self._touch.summary(),
+        }
+
+
+def _where(error: Exception) -> str:
+    """Return `Type: text (file:line)` of the innermost frame of an exception."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"

@@ -1,0 +1,168 @@
+"""What the operator asks of a session from outside: a kill file and an inbox of capital events.
+
+Only the engine writes its database (DESIGN invariant 11), so other programs leave files beside it:
+
+* `<db>.kill`: its presence is the kill switch, its text the reason;
+* `<db>.inbox/*.json`: one capital event each, written under another name and then renamed, so that
+  a half-written file is never read. A file is removed only after its effect is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from neo_engine.domain.capital import CapitalEvent, CapitalKind
+from neo_engine.domain.errors import BadNumber, StateError
+from neo_engine.domain.number import ISSUED_DIGITS, parse_drops, parse_issued, plain
+from neo_engine.ports import Clock, ControlRequest, KillRequest
+
+POLL_SECONDS = 0.05  # an answer within a twentieth of a second, and no file-system call on most ticks
+MAX_REQUEST_BYTES = 10_000  # a capital event takes about 300
+MAX_REASON_CHARS = 500
+
+
+class _CapitalFile(msgspec.Struct, forbid_unknown_fields=True):
+    request_id: str
+    kind: str
+    base_drops: str
+    quote: str
+    note: str
+    created_at: str
+
+
+def kill_path(db: Path) -> Path:
+    """Return where the kill file of a database lies."""
+    return db.with_name(db.name + ".kill")
+
+
+def inbox_path(db: Path) -> Path:
+    """Return the folder of waiting capital events of a database."""
+    return db.with_name(db.name + ".inbox")
+
+
+def _replace_into(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StateError(
+            f"{path}: cannot be written ({error.strerror}); check the folder's permissions"
+        ) from error
+
+
+def request_kill(db: Path, reason: str) -> Path:
+    """Leave the kill file for the engine on `db`. Raises StateError when it cannot be written."""
+    path = kill_path(db)
+    _replace_into(path, reason[:MAX_REASON_CHARS].encode())
+    return path
+
+
+def request_capital(db: Path, event: CapitalEvent) -> Path:
+    """Leave a capital event for the running engine. Raises StateError when it cannot be written."""
+    path = inbox_path(db) / f"{event.created_at.replace(':', '')}-{event.request_id}.json"
+    content = _CapitalFile(
+        request_id=event.request_id,
+        kind=event.kind.value,
+        base_drops=str(event.base_drops),
+        quote=plain(event.quote),
+        note=event.note,
+        created_at=event.created_at,
+    )
+    _replace_into(path, msgspec.json.encode(content))
+    return path
+
+
+def _read_event(path: Path) -> CapitalEvent:
+    if path.stat().st_size > MAX_REQUEST_BYTES:
+        raise BadNumber(f"{path}: larger than {MAX_REQUEST_BYTES} bytes; this is no capital event")
+    raw = msgspec.json.decode(path.read_bytes(), type=_CapitalFile)
+    kind = CapitalKind(raw.kind)
+    base, quote = parse_drops(raw.base_drops, "base_drops"), parse_issued(raw.quote, "quote")
+    if kind is CapitalKind.OPENING or quote < 0 or (base > 0) == (quote > 0):
+        raise BadNumber(f"{path}: must move a positive amount of exactly one asset, as deposit or withdrawal")
+    return CapitalEvent(
+        request_id=raw.request_id,
+        kind=kind,
+        base_drops=base,
+        quote=quote,
+        note=raw.note,
+        created_at=raw.created_at,
+    )
+
+
+class FileControl:
+    """The engine's side of the files above."""
+
+    def __init__(self, db: Path, clock: Clock) -> None:
+        self._kill = kill_path(db)
+        self._inbox = inbox_path(db)
+        self._clock = clock
+        self._next_poll = clock.monotonic()
+        self._pending: dict[str, Path] = {}
+        self.refused: list[str] = []
+
+    def poll(self) -> tuple[ControlRequest, ...]:
+        """Return what arrived; unreadable files are set aside as `*.refused` and listed in `refused`."""
+        now = self._clock.monotonic()
+        if now < self._next_poll:
+            return ()
+        self._next_poll = now + POLL_SECONDS
+        requests: list[ControlRequest] = []
+        if self._kill.exists():
+            requests.append(KillRequest(source="file", reason=self._kill_reason()))
+        if self._inbox.is_dir():
+            for path in sorted(self._inbox.glob("*.json")):
+                event = self._take(path)
+                if event is not None:
+                    requests.append(event)
+        return tuple(requests)
+
+    def _kill_reason(self) -> str:
+        try:
+            text = self._kill.read_bytes()[:MAX_REASON_CHARS].decode("utf-8", "replace").strip()
+        except OSError:
+            text = ""  # the file is there: that alone is the order to stop
+        return text or "kill file found"
+
+    def _take(self, path: Path) -> CapitalEvent | None:
+        if path in self._pending.values():
+            return None
+        try:
+            event = _read_event(path)
+        except (OSError, ValueError, msgspec.MsgspecError, BadNumber) as error:
+            self.refused.append(f"{path}: {error}")
+            path.replace(path.with_suffix(".refused"))
+            return None
+        self._pending[event.request_id] = path
+        return event
+
+    def done(self, request: ControlRequest) -> None:
+        """Remove the file of a request whose effect is on disk."""
+        if isinstance(request, KillRequest):
+            self._kill.unlink(missing_ok=True)
+            return
+        path = self._pending.pop(request.request_id, None)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
+def capital_amounts(asset: str, amount: Decimal, quote_symbol: str) -> tuple[int, Decimal]:
+    """Return (drops, quote) of `amount` of `asset`. Raises BadNumber for another asset or a bad amount."""
+    if amount <= 0:
+        raise BadNumber(
+            f"amount: {amount} must be greater than zero; use deposit or withdrawal for the direction"
+        )
+    if asset.upper() == "XRP":
+        return parse_drops(amount * 1_000_000, "amount in XRP (at most 6 decimals)"), Decimal(0)
+    if asset.upper() == quote_symbol.upper():
+        return 0, parse_issued(amount, f"amount in {quote_symbol} (at most {ISSUED_DIGITS} digits)")
+    raise BadNumber(f"asset: {asset!r} is not traded; use XRP or {quote_symbol}")

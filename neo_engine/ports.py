@@ -1,0 +1,135 @@
+"""The edges as the core and the shell see them: Protocols only, no implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from neo_engine.domain.capital import CapitalEvent
+from neo_engine.domain.fills import Fill
+from neo_engine.domain.ledger import FeedEnd, FeedSilence, FeedStart, LedgerFault, LedgerUpdate
+from neo_engine.domain.market import AccountView, MarketSnapshot
+from neo_engine.domain.orders import (
+    Command,
+    OrderUpdate,
+    PreparedTransaction,
+    SubmitOutcome,
+    TransactionOutcome,
+)
+from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
+
+FeedItem = LedgerUpdate | LedgerFault | FeedSilence | FeedEnd
+
+
+class Clock(Protocol):
+    """Wall and monotonic time, and waiting; a simulated one makes a run deterministic."""
+
+    def utc_now(self) -> datetime:
+        """Return the wall clock's time in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or pretend to."""
+
+
+class Feed(Protocol):
+    """Where validated ledgers come from: recorded, simulated or live."""
+
+    def start(self) -> FeedStart:
+        """Open the source. Raises FeedError when it cannot be used at all."""
+
+    def next(self, timeout_seconds: float) -> FeedItem | None:
+        """Return the next item, or None when the time limit passed first (the wall clock's)."""
+
+    def request_resync(self) -> None:
+        """Ask for the server's own lists with the next ledger that has them: the market was lost."""
+
+    def close(self) -> None:
+        """Release every file, socket and thread; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueReport:
+    """What a validated ledger did: to the market and to us; `faults`: what was wrong in the ledger itself."""
+
+    snapshot: MarketSnapshot
+    transactions: tuple[TransactionOutcome, ...]
+    order_updates: tuple[OrderUpdate, ...]
+    fills: tuple[Fill, ...]
+    account: AccountView
+    faults: tuple[LedgerFault, ...]
+
+
+class Exchange(Protocol):
+    """Where our orders go and where their fate is read: the paper exchange or the live executor."""
+
+    def advance(self, update: LedgerUpdate) -> VenueReport:
+        """Apply one validated ledger and report the market after it and what happened to our orders."""
+
+    def prepare(self, commands: Sequence[Command], ledger_index: int) -> tuple[PreparedTransaction, ...]:
+        """Return the transactions that carry out `commands`, signed and numbered, nothing sent."""
+
+    def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
+        """Send them, in order, and return the preliminary answers."""
+
+    def transfer(self, event: CapitalEvent) -> str | None:
+        """Let a capital event reach the account; return why it cannot, or None when it has."""
+
+    def end_of_market(self) -> tuple[OrderUpdate, ...]:
+        """Say what becomes of the orders that still work when no further ledger will come."""
+
+    def close(self) -> None:
+        """Release everything; may be called twice."""
+
+
+class StateStore(Protocol):
+    """The state manager as the shell uses it."""
+
+    def begin_session(self, start: SessionStart) -> int:
+        """Store the session's row and return its id."""
+
+    def commit_intent(self, record: IntentRecord) -> None:
+        """Store a tick, whole or not at all, before its transactions are sent."""
+
+    def commit_outcome(self, record: OutcomeRecord) -> None:
+        """Store what the submits answered."""
+
+    def end_session(self, end: SessionEnd) -> None:
+        """Store how the session ended."""
+
+    def waiting_capital(self) -> tuple[CapitalEvent, ...]:
+        """Return the capital events that no session has taken up yet, oldest first."""
+
+    def settled_capital(self) -> frozenset[str]:
+        """Return the request ids of capital events that were applied or refused already."""
+
+    def flush(self) -> None:
+        """Commit what a group commit still holds back."""
+
+    def close(self) -> None:
+        """Stop the checkpoint thread, empty the WAL and close the file; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillRequest:
+    """The operator asked to stop at once; source is file, signal or command."""
+
+    source: str
+    reason: str
+
+
+ControlRequest = KillRequest | CapitalEvent
+
+
+class Control(Protocol):
+    """What the operator asks of a running session from outside."""
+
+    def poll(self) -> tuple[ControlRequest, ...]:
+        """Return the requests that arrived since the last call."""
+
+    def done(self, request: ControlRequest) -> None:
+        """Acknowledge a request whose effect is on disk."""

@@ -1,0 +1,279 @@
+"""What a session report says, as values: everything a text, JSON or HTML rendering needs.
+
+Amounts are exact: XRP as Decimal XRP (drops where a name says so), RLUSD and prices as Decimal.
+Shares and distances are Decimals too, rounded as their docstring says; no binary float is in here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from neo_engine.domain.number import ZERO
+
+TOUCH_BUCKETS = ("0-2", "2-5", "5-10", "10+")
+_SHARE_DIGITS = Decimal("0.0001")
+
+
+def share_pct(count: int, total: int) -> Decimal:
+    """Return `count` of `total` in percent, rounded half to even to 4 decimals; 0 of nothing is 0."""
+    if total == 0:
+        return ZERO
+    return (Decimal(count) * 100 / Decimal(total)).quantize(_SHARE_DIGITS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """Who, what and when. Times are UTC ISO-8601; None where the session has not got there yet.
+
+    ended: the engine closed the session. Without it the session runs, or its process died.
+    ticks: rows of `ticks`, counted, and of them by kind (ledger, silence, fault).
+    """
+
+    session_id: int
+    mode: str
+    feed: str
+    pair: str
+    quote_symbol: str
+    account: str
+    recording: str | None
+    speed: str | None
+    seed: int | None
+    engine_version: str
+    config_hash: str
+    pid: int | None
+    started_at: str
+    ended_at: str | None
+    ended: bool
+    market_start: str | None
+    market_end: str | None
+    first_ledger: int | None
+    last_ledger: int | None
+    ticks: int
+    ticks_by_kind: tuple[tuple[str, int], ...]
+    halt_reason: str | None
+    halt_meaning: str | None
+    halt_detail: str | None
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetInventory:
+    """One asset's ledger, in its own unit.
+
+    start: what the session opened with. fills_only: the sum of all fills. capital_overlay: opening,
+    deposits and withdrawals. inventory = fills_only + capital_overlay, by the rows. engine_total: the
+    engine's own number for it (None before the first tick). fees: network fees (XRP only).
+    balance = inventory - fees: what the account should hold.
+    """
+
+    asset: str
+    start: Decimal
+    fills_only: Decimal
+    capital_overlay: Decimal
+    inventory: Decimal
+    engine_total: Decimal | None
+    fees: Decimal
+    balance: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfitAndLoss:
+    """P&L in RLUSD at `mark` (the last mid seen); None where it needs a mark and there is none.
+
+    total = realised + unrealised - fees; account_value - net_capital is the same by another way, and
+    `residue` is the difference of the two: exactly zero, or the books are wrong.
+    rounding: what the trust line's 16 digits gained or lost on us over all fills (part of realised).
+    """
+
+    mark: Decimal | None
+    mark_time: str | None
+    realised: Decimal
+    unrealised: Decimal | None
+    fees_drops: int
+    fees: Decimal | None
+    total: Decimal | None
+    cost_basis: Decimal
+    account_value: Decimal | None
+    net_capital: Decimal
+    rounding: Decimal
+    residue: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillGroup:
+    """Fills of one side and liquidity: how many, how much, at what average price (RLUSD per XRP)."""
+
+    side: str
+    liquidity: str
+    count: int
+    volume_xrp: Decimal
+    volume_quote: Decimal
+    average_price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillStats:
+    """All fills of the session."""
+
+    count: int
+    maker: int
+    taker: int
+    volume_xrp: Decimal
+    volume_quote: Decimal
+    groups: tuple[FillGroup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOutcome:
+    """Orders that share a status and the ledger's result code."""
+
+    status: str
+    result_code: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Orders denied by us, rejected by the ledger or unknown, by reason (numbers in it shown as #)."""
+
+    status: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionGroup:
+    """Our transactions by kind and validated result; a missing result is not (yet) in a ledger."""
+
+    kind: str
+    result: str | None
+    count: int
+    fees_drops: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStats:
+    """All orders of the session and the transactions that carried them."""
+
+    count: int
+    filled: int
+    partly_filled: int
+    outcomes: tuple[OrderOutcome, ...]
+    refusals: tuple[Refusal, ...]
+    transactions: tuple[TransactionGroup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uptime:
+    """Ticks by what was quoted."""
+
+    ticks: int
+    both: int
+    bid: int
+    ask: int
+    none: int
+
+    @property
+    def quoting_pct(self) -> Decimal:
+        """Share of ticks with at least one side quoted, in percent."""
+        return share_pct(self.ticks - self.none, self.ticks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TouchSide:
+    """Distance to touch of one side, in bps of mid; negative is behind the touch.
+
+    measured_ticks: ticks in which our offer stood and the touch existed; shares are of these.
+    within_2bps: at -2 bps or better (at and inside the touch included). Each distance is rounded half
+    to even to 4 decimals first, as the engine's own counters do. mean: rounded to 4 decimals; median:
+    the middle value (the mean of the two middle ones for an even count). buckets: how far behind the
+    touch, as in TOUCH_BUCKETS, each upper bound included; at or inside the touch counts as 0-2.
+    """
+
+    side: str
+    measured_ticks: int
+    within_2bps: int
+    mean_bps: Decimal | None
+    median_bps: Decimal | None
+    buckets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateCount:
+    """In how many ticks a gate closed a side, with the numbers it gave the last time."""
+
+    name: str
+    side: str
+    ticks: int
+    last_detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedCount:
+    """A kind of event and how often it happened. `group` is its severity where it has one."""
+
+    name: str
+    group: str
+    count: int
+    last_detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One number of the report beside the engine's own, both as text."""
+
+    name: str
+    report: str
+    engine: str
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """The report against the engine.
+
+    agrees: True when every comparison is equal, False when one is not, None when there was nothing to
+    compare with. missing: engine numbers that the session did not store.
+    """
+
+    agrees: bool | None
+    comparisons: tuple[Comparison, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def differences(self) -> tuple[Comparison, ...]:
+        """The comparisons that failed."""
+        return tuple(item for item in self.comparisons if not item.equal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSummary:
+    """The whole report of one session."""
+
+    facts: SessionFacts
+    xrp: AssetInventory
+    quote: AssetInventory
+    pnl: ProfitAndLoss
+    fills: FillStats
+    orders: OrderStats
+    uptime: Uptime
+    touch: tuple[TouchSide, ...]
+    gates: tuple[GateCount, ...]
+    faults: tuple[NamedCount, ...]
+    findings: tuple[NamedCount, ...]
+    agreement: Agreement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLine:
+    """One session in the list of all."""
+
+    session_id: int
+    mode: str
+    feed: str
+    started_at: str
+    ended_at: str | None
+    halt_reason: str | None
+    ticks: int
+    fills: int

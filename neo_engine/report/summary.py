@@ -1,0 +1,414 @@
+"""The summary of one session, rebuilt from the rows of its database.
+
+`summarize` reads fills, capital, ticks, snapshots, orders and transactions, one row at a time, inside
+one read transaction: the numbers belong to one moment even while the engine goes on writing. It then
+sets them beside what the engine itself stored (agreement.py).
+
+Raises of every public function here: UsageError for a session that does not exist, StateError for a
+database that cannot be read as one.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal, localcontext
+
+from neo_engine.domain.errors import StateError, UsageError
+from neo_engine.domain.halt import MEANING, HaltReason
+from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, plain, xrp_from_drops
+from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
+from neo_engine.report.agreement import EngineWord, compare, read_engine_word
+from neo_engine.report.model import (
+    AssetInventory,
+    FillGroup,
+    FillStats,
+    GateCount,
+    NamedCount,
+    OrderOutcome,
+    OrderStats,
+    ProfitAndLoss,
+    Refusal,
+    SessionFacts,
+    SessionLine,
+    SessionSummary,
+    TransactionGroup,
+    Uptime,
+)
+from neo_engine.report.touch import touch_stats
+
+LATEST = "latest"
+_NUMBERS = re.compile(r"\d+(\.\d+)?")
+_MEANINGS = {reason.value: MEANING[reason] for reason in HaltReason}
+
+
+@contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold one read transaction, so that every query inside sees the same state of the database."""
+    own = not connection.in_transaction
+    try:
+        if own:
+            connection.execute("BEGIN")
+        yield
+    except sqlite3.Error as error:
+        raise StateError(
+            f"the database cannot be read: {error}; if it persists, restore the newest backup"
+        ) from error
+    except ValueError as error:  # BadNumber, a time or a JSON text that is none
+        raise StateError(f"a stored value is damaged: {error}; restore the newest backup") from error
+    finally:
+        if own and connection.in_transaction:
+            connection.rollback()
+
+
+def resolve_session(connection: sqlite3.Connection, session: str | int) -> int:
+    """Return the id of `session`: a number, its text, or `latest`. Raises UsageError if there is none."""
+    first, last = connection.execute("SELECT MIN(session_id), MAX(session_id) FROM sessions").fetchone()
+    if last is None:
+        raise UsageError("the database holds no session yet; run one first: python run_paper_session.py")
+    if session == LATEST:
+        return int(last)
+    if not re.fullmatch(r"\d{1,18}", str(session)):
+        raise UsageError(f"session {session!r}: give a number or {LATEST}; --list shows the sessions")
+    if not connection.execute("SELECT 1 FROM sessions WHERE session_id = ?", (int(session),)).fetchone():
+        raise UsageError(
+            f"session {session}: not in this database, which holds {first} to {last}; --list shows them"
+        )
+    return int(session)
+
+
+def list_sessions(connection: sqlite3.Connection) -> tuple[SessionLine, ...]:
+    """Return every session of the database, oldest first."""
+    with one_moment(connection):
+        rows = connection.execute(
+            "SELECT s.session_id, s.mode, s.feed, s.started_at, s.ended_at, s.halt_reason, "
+            "(SELECT COUNT(*) FROM ticks t WHERE t.session_id = s.session_id), "
+            "(SELECT COUNT(*) FROM fills f WHERE f.session_id = s.session_id) "
+            "FROM sessions s ORDER BY s.session_id"
+        )
+        return tuple(
+            SessionLine(
+                session_id=row[0],
+                mode=row[1],
+                feed=row[2],
+                started_at=row[3],
+                ended_at=row[4],
+                halt_reason=row[5],
+                ticks=row[6],
+                fills=row[7],
+            )
+            for row in rows
+        )
+
+
+def _tick_counts(connection: sqlite3.Connection, session_id: int) -> tuple[dict[str, int], Uptime]:
+    kinds: Counter[str] = Counter()
+    quoting: Counter[str] = Counter()
+    for kind, quoted, count in connection.execute(
+        "SELECT kind, quoting, COUNT(*) FROM ticks WHERE session_id = ? GROUP BY kind, quoting", (session_id,)
+    ):
+        kinds[kind] += count
+        quoting[quoted] += count
+    uptime = Uptime(
+        ticks=kinds.total(),
+        both=quoting["both"],
+        bid=quoting["bid"],
+        ask=quoting["ask"],
+        none=quoting["none"],
+    )
+    return dict(sorted(kinds.items())), uptime
+
+
+def _tick_span(
+    connection: sqlite3.Connection, session_id: int
+) -> tuple[int | None, int | None, str | None, str | None, str | None]:
+    query = "SELECT ledger_index, close_time, fingerprint FROM ticks WHERE session_id = ? ORDER BY tick"
+    first = connection.execute(f"{query} LIMIT 1", (session_id,)).fetchone()
+    last = connection.execute(f"{query} DESC LIMIT 1", (session_id,)).fetchone()
+    if first is None:
+        return None, None, None, None, None
+    return first[0], last[0], first[1], last[1], bytes(last[2]).hex()
+
+
+def _facts(
+    connection: sqlite3.Connection, session_id: int, kinds: dict[str, int]
+) -> tuple[SessionFacts, int]:
+    """Return the facts and the count of ticks that the session's own row claims."""
+    names = (
+        "mode, feed, pair, account, recording, speed, seed, engine_version, config_hash, pid, started_at, "
+        "ended_at, market_start, market_end, first_ledger, last_ledger, halt_reason, halt_detail, "
+        "fingerprint, ticks"
+    )
+    row = connection.execute(f"SELECT {names} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+    stored = dict(zip(names.split(", "), row, strict=True))
+    first_ledger, last_ledger, first_time, last_time, fingerprint = _tick_span(connection, session_id)
+    reason = stored["halt_reason"]
+    facts = SessionFacts(
+        session_id=session_id,
+        mode=stored["mode"],
+        feed=stored["feed"],
+        pair=stored["pair"],
+        quote_symbol=stored["pair"].partition("/")[2] or "RLUSD",
+        account=stored["account"],
+        recording=stored["recording"],
+        speed=stored["speed"],
+        seed=stored["seed"],
+        engine_version=stored["engine_version"],
+        config_hash=stored["config_hash"],
+        pid=stored["pid"],
+        started_at=stored["started_at"],
+        ended_at=stored["ended_at"],
+        ended=stored["ended_at"] is not None,
+        market_start=stored["market_start"] or first_time,
+        market_end=stored["market_end"] or last_time,
+        first_ledger=stored["first_ledger"] or first_ledger,
+        last_ledger=stored["last_ledger"] or last_ledger,
+        ticks=sum(kinds.values()),
+        ticks_by_kind=tuple(kinds.items()),
+        halt_reason=reason,
+        halt_meaning=_MEANINGS.get(reason, "not a known halt reason") if reason else None,
+        halt_detail=stored["halt_detail"],
+        fingerprint=stored["fingerprint"] or fingerprint,
+    )
+    return facts, stored["ticks"]
+
+
+def _mark(connection: sqlite3.Connection, session_id: int) -> tuple[Decimal | None, str | None]:
+    """Return the price the last tick valued at and when the session last saw that price.
+
+    Which mids are sound enough to value at is the engine's judgement, stored with each tick. The mark
+    must be the mid of one of its snapshots, or the price of its first fill if there was no mid before;
+    the time is None when it is neither.
+    """
+    row = connection.execute(
+        "SELECT mark FROM ticks WHERE session_id = ? ORDER BY tick DESC LIMIT 1", (session_id,)
+    ).fetchone()
+    if row is None or row[0] is None:
+        return None, None
+    mark = parse_number(row[0], "ticks.mark of the last tick")
+    seen = connection.execute(
+        "SELECT close_time FROM market_snapshots WHERE session_id = ? AND mid = ? ORDER BY tick DESC LIMIT 1",
+        (session_id, row[0]),
+    ).fetchone()
+    if seen is None:
+        seen = connection.execute(
+            "SELECT close_time FROM (SELECT close_time, price FROM fills WHERE session_id = ? "
+            "ORDER BY id LIMIT 1) WHERE price = ?",
+            (session_id, plain(issued(mark, NEAREST))),
+        ).fetchone()
+    return mark, seen[0] if seen else None
+
+
+def _profit_and_loss(connection: sqlite3.Connection, session_id: int, books: Books) -> ProfitAndLoss:
+    fees_drops = fees_paid(connection, session_id)
+    mark, mark_time = _mark(connection, session_id)
+    unrealised = fees = total = value = residue = None
+    if mark is not None:
+        unrealised = value_at(books.drops, mark) - books.cost
+        fees = value_at(fees_drops, mark)
+        total = books.realised + unrealised - fees
+        value = value_at(books.drops - fees_drops, mark) + books.quote
+        residue = total - (value - books.net_capital)
+    return ProfitAndLoss(
+        mark=mark,
+        mark_time=mark_time,
+        realised=books.realised,
+        unrealised=unrealised,
+        fees_drops=fees_drops,
+        fees=fees,
+        total=total,
+        cost_basis=books.cost,
+        account_value=value,
+        net_capital=books.net_capital,
+        rounding=books.rounding,
+        residue=residue,
+    )
+
+
+def _inventories(
+    books: Books, fees_drops: int, word: EngineWord, quote_symbol: str
+) -> tuple[AssetInventory, AssetInventory]:
+    total_drops = word.total_drops()
+    xrp = AssetInventory(
+        asset=XRP,
+        start=xrp_from_drops(books.opening_drops),
+        fills_only=xrp_from_drops(books.fills_drops),
+        capital_overlay=xrp_from_drops(books.overlay_drops),
+        inventory=xrp_from_drops(books.drops),
+        engine_total=None if total_drops is None else xrp_from_drops(total_drops),
+        fees=xrp_from_drops(fees_drops),
+        balance=xrp_from_drops(books.drops - fees_drops),
+    )
+    quote = AssetInventory(
+        asset=quote_symbol,
+        start=books.opening_quote,
+        fills_only=books.fills_quote,
+        capital_overlay=books.overlay_quote,
+        inventory=books.quote,
+        engine_total=word.total_quote(),
+        fees=ZERO,
+        balance=books.quote,
+    )
+    return xrp, quote
+
+
+def _fill_stats(connection: sqlite3.Connection, session_id: int) -> FillStats:
+    counts: Counter[tuple[str, str]] = Counter()
+    drops: Counter[tuple[str, str]] = Counter()
+    quotes: dict[tuple[str, str], Decimal] = {}
+    rows = connection.execute(
+        "SELECT id, side, liquidity, xrp_drops, rlusd FROM fills WHERE session_id = ?", (session_id,)
+    )
+    for row_id, side, liquidity, xrp_drops, text in rows:
+        key = (side, liquidity)
+        counts[key] += 1
+        drops[key] += xrp_drops
+        quotes[key] = quotes.get(key, ZERO) + parse_number(text, f"fills row {row_id}, rlusd")
+    groups = tuple(
+        FillGroup(
+            side=key[0],
+            liquidity=key[1],
+            count=counts[key],
+            volume_xrp=xrp_from_drops(drops[key]),
+            volume_quote=quotes[key],
+            average_price=WORK.divide(quotes[key], xrp_from_drops(drops[key])) if drops[key] else None,
+        )
+        for key in sorted(counts)
+    )
+    return FillStats(
+        count=counts.total(),
+        maker=sum(group.count for group in groups if group.liquidity == "maker"),
+        taker=sum(group.count for group in groups if group.liquidity == "taker"),
+        volume_xrp=xrp_from_drops(drops.total()),
+        volume_quote=sum(quotes.values(), ZERO),
+        groups=groups,
+    )
+
+
+def _refusals(connection: sqlite3.Connection, session_id: int) -> tuple[Refusal, ...]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for status, reason, code, count in connection.execute(
+        "SELECT status, failure_reason, result_code, COUNT(*) FROM orders WHERE session_id = ? "
+        "AND status IN ('DENIED', 'REJECTED', 'UNKNOWN') GROUP BY status, failure_reason, result_code",
+        (session_id,),
+    ):
+        counts[status, _NUMBERS.sub("#", reason or code or "no reason stored")] += count
+    return tuple(
+        Refusal(status=status, reason=reason, count=count)
+        for (status, reason), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
+
+
+def _order_stats(connection: sqlite3.Connection, session_id: int) -> OrderStats:
+    outcomes = tuple(
+        OrderOutcome(status=status, result_code=code, count=count)
+        for status, code, count in connection.execute(
+            "SELECT status, result_code, COUNT(*) AS n FROM orders WHERE session_id = ? "
+            "GROUP BY status, result_code ORDER BY n DESC, status, result_code",
+            (session_id,),
+        )
+    )
+    touched, filled = connection.execute(
+        "SELECT COUNT(*), COALESCE(SUM(status = 'FILLED'), 0) FROM orders "
+        "WHERE session_id = ? AND id IN (SELECT order_id FROM fills WHERE session_id = ?)",
+        (session_id, session_id),
+    ).fetchone()
+    transactions = tuple(
+        TransactionGroup(kind=kind, result=result, count=count, fees_drops=fees)
+        for kind, result, count, fees in connection.execute(
+            "SELECT kind, result, COUNT(*), "
+            "SUM(CASE WHEN result LIKE 'tes%' OR result LIKE 'tec%' THEN fee_drops ELSE 0 END) "
+            "FROM submissions WHERE session_id = ? GROUP BY kind, result ORDER BY kind, result",
+            (session_id,),
+        )
+    )
+    return OrderStats(
+        count=sum(item.count for item in outcomes),
+        filled=filled,
+        partly_filled=touched - filled,
+        outcomes=outcomes,
+        refusals=_refusals(connection, session_id),
+        transactions=transactions,
+    )
+
+
+def _gates(connection: sqlite3.Connection, session_id: int) -> tuple[GateCount, ...]:
+    # SQLite takes the bare column `detail` from the row that MAX(tick) found (lang_select.html, 3).
+    rows = connection.execute(
+        "SELECT gate.value ->> 'name' AS name, gate.value ->> 'side' AS side, "
+        "COUNT(DISTINCT tick) AS n, MAX(tick), gate.value ->> 'detail' AS detail "
+        "FROM ticks, json_each(ticks.gates) AS gate "
+        "WHERE session_id = ? AND gates IS NOT NULL AND gates <> '' "
+        "GROUP BY 1, 2 ORDER BY n DESC, name, side",
+        (session_id,),
+    )
+    return tuple(
+        GateCount(name=name, side=side, ticks=count, last_detail=detail or "")
+        for name, side, count, _tick, detail in rows
+    )
+
+
+def _faults(connection: sqlite3.Connection, session_id: int) -> tuple[NamedCount, ...]:
+    rows = connection.execute(
+        "SELECT kind, COUNT(*) AS n, MAX(id), detail FROM feed_faults WHERE session_id = ? "
+        "GROUP BY kind ORDER BY n DESC, kind",
+        (session_id,),
+    )
+    return tuple(
+        NamedCount(name=kind, group="", count=count, last_detail=detail) for kind, count, _, detail in rows
+    )
+
+
+def _findings(connection: sqlite3.Connection, session_id: int) -> tuple[NamedCount, ...]:
+    rows = connection.execute(
+        "SELECT finding, severity, COUNT(*) AS n, MAX(id), detail FROM reconciliations WHERE session_id = ? "
+        "GROUP BY finding, severity ORDER BY severity, n DESC, finding",
+        (session_id,),
+    )
+    return tuple(
+        NamedCount(name=name, group=severity, count=count, last_detail=detail)
+        for name, severity, count, _, detail in rows
+    )
+
+
+def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSummary:
+    """Return the summary of `session` (an id, or `latest`).
+
+    Raises UsageError when there is no such session, StateError when the database cannot be read.
+    """
+    with one_moment(connection), localcontext() as context:
+        context.prec = EXACT_DIGITS  # no sum of money below is ever rounded
+        session_id = resolve_session(connection, session)
+        kinds, uptime = _tick_counts(connection, session_id)
+        facts, stored_ticks = _facts(connection, session_id, kinds)
+        books = keep_books(connection, session_id)
+        pnl = _profit_and_loss(connection, session_id, books)
+        touch = touch_stats(connection, session_id)
+        word = read_engine_word(connection, session_id)
+        xrp, quote = _inventories(books, pnl.fees_drops, word, facts.quote_symbol)
+        fills, faults = _fill_stats(connection, session_id), _faults(connection, session_id)
+        return SessionSummary(
+            facts=facts,
+            xrp=xrp,
+            quote=quote,
+            pnl=pnl,
+            fills=fills,
+            orders=_order_stats(connection, session_id),
+            uptime=uptime,
+            touch=touch,
+            gates=_gates(connection, session_id),
+            faults=faults,
+            findings=_findings(connection, session_id),
+            agreement=compare(
+                facts=facts,
+                stored_ticks=stored_ticks,
+                counts={"fills": fills.count, "feed_faults": sum(item.count for item in faults)},
+                books=books,
+                pnl=pnl,
+                touch=touch,
+                word=word,
+            ),
+        )

@@ -1,0 +1,156 @@
+"""What a session is made of, and the rows it begins and ends with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from neo_engine import __version__
+from neo_engine.config import Config, config_hash, config_json
+from neo_engine.domain.halt import Halt, HaltReason
+from neo_engine.domain.ledger import FeedStart
+from neo_engine.domain.number import plain
+from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
+from neo_engine.fingerprint import START
+from neo_engine.ops.clock import iso
+from neo_engine.ops.signals import SignalFlags
+from neo_engine.ports import Clock, Control, Exchange, Feed, StateStore, VenueReport
+from neo_engine.tick import Decision, EngineState, Observation
+
+Decide = Callable[[EngineState, Observation, Config, int], Decision]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What the account holds when the session starts (the opening capital events)."""
+
+    base_drops: int
+    quote: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session's parts, picked by bootstrap. duration_seconds: on the feed's clock, None endless."""
+
+    config: Config
+    feed: Feed
+    feed_start: FeedStart
+    exchange: Exchange
+    store: StateStore
+    control: Control
+    clock: Clock
+    signals: SignalFlags
+    mode: str
+    feed_name: str
+    pair: str
+    account: str
+    opening: Opening
+    recording: str | None
+    speed: str | None
+    seed: int
+    duration_seconds: int | None
+    on_tick: Callable[[TickView], None]
+    decide: Decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickView:
+    """What a viewer may show after a tick."""
+
+    tick: int
+    kind: str
+    ledger_index: int
+    elapsed_seconds: int
+    duration_seconds: int | None
+    report: VenueReport | None
+    decision: Decision
+    fills_total: int
+    faults_total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResult:
+    """How a session ended; `summary` is its own last word, as stored."""
+
+    session_id: int
+    halt: Halt
+    ticks: int
+    ledgers: int
+    fingerprint: str
+    summary: dict[str, object]
+
+
+def session_start(session: Session) -> SessionStart:
+    """Return the row a session begins with."""
+    return SessionStart(
+        mode=session.mode,
+        feed=session.feed_name,
+        pair=session.pair,
+        account=session.account,
+        recording=session.recording,
+        speed=session.speed,
+        seed=session.seed,
+        started_at=iso(session.clock.utc_now()),
+        config_json=config_json(session.config),
+        config_hash=config_hash(session.config),
+        engine_version=__version__,
+        pid=os.getpid(),
+    )
+
+
+def accounts_summary(accounts: Accounts) -> dict[str, object]:
+    """Return the engine's own last word on inventory and P&L; money as text, XRP in drops."""
+    return {
+        "fills_base_drops": accounts.fills_base_drops,
+        "fills_rlusd": plain(accounts.fills_quote),
+        "overlay_base_drops": accounts.overlay_base_drops,
+        "overlay_rlusd": plain(accounts.overlay_quote),
+        "fees_drops": accounts.fees_drops,
+        "rounding_rlusd": plain(accounts.rounding_quote),
+        "cost_basis_rlusd": plain(accounts.cost_basis),
+        "net_capital_rlusd": plain(accounts.net_capital),
+        "realised_rlusd": plain(accounts.realised),
+        "unrealised_rlusd": plain(accounts.unrealised),
+        "account_value_rlusd": plain(accounts.account_value),
+        "mark": None if accounts.mark is None else plain(accounts.mark),
+    }
+
+
+def record_failed_start(
+    store: StateStore, clock: Clock, *, mode: str, feed: str, seed: int, config: Config, detail: str
+) -> None:
+    """Store a session that could not begin, so that the reason is on disk like any other."""
+    now = iso(clock.utc_now())
+    store.begin_session(
+        SessionStart(
+            mode=mode,
+            feed=feed,
+            pair="",
+            account="",
+            recording=None,
+            speed=None,
+            seed=seed,
+            started_at=now,
+            config_json=config_json(config),
+            config_hash=config_hash(config),
+            engine_version=__version__,
+            pid=os.getpid(),
+        )
+    )
+    store.end_session(
+        SessionEnd(
+            ended_at=now,
+            halt_reason=HaltReason.STARTUP_FAILURE.value,
+            halt_detail=detail,
+            ticks=0,
+            first_ledger=None,
+            last_ledger=None,
+            market_start=None,
+            market_end=None,
+            fingerprint=START.hex(),
+            summary_json="{}",
+            state={},
+        )
+    )

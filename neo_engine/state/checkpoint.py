@@ -1,0 +1,110 @@
+"""The checkpoint thread: moves the WAL into the database on a timer, on the writer's own connection.
+
+It takes the writer's lock for each checkpoint, so it never runs inside a transaction and no second
+connection ever checkpoints (see connection.py for why that matters).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+JOIN_SECONDS = 30.0  # far more than a checkpoint takes; a thread that is later than this hangs
+
+
+class Connection(Protocol):
+    """What the thread needs of the writer's connection."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    def execute(self, sql: str, /) -> sqlite3.Cursor:
+        """Run one statement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointResult:
+    """What SQLite answered: busy is 1 when a reader or writer kept it from finishing.
+
+    log_frames: pages in the WAL, checkpointed_frames: pages of it that are in the database now.
+    """
+
+    mode: str
+    busy: int
+    log_frames: int
+    checkpointed_frames: int
+    elapsed_ms: float
+
+
+def checkpoint(connection: Connection, mode: str) -> CheckpointResult:
+    """Run one checkpoint of `mode` (PASSIVE, TRUNCATE), log and return it. Raises sqlite3.Error."""
+    start = time.perf_counter()
+    busy, frames, done = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    result = CheckpointResult(
+        mode=mode,
+        busy=busy,
+        log_frames=frames,
+        checkpointed_frames=done,
+        elapsed_ms=(time.perf_counter() - start) * 1000,
+    )
+    log.info(
+        "checkpoint mode=%s busy=%d log=%d checkpointed=%d elapsed_ms=%.1f",
+        result.mode,
+        result.busy,
+        result.log_frames,
+        result.checkpointed_frames,
+        result.elapsed_ms,
+    )
+    return result
+
+
+class CheckpointThread:
+    """Checkpoints every `interval_seconds` until stopped; an error is logged and the thread lives on."""
+
+    def __init__(self, connection: Connection, lock: threading.RLock, interval_seconds: float) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._interval_seconds = interval_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="neo-checkpoint", daemon=True)
+        self.runs = 0
+        self.failures = 0
+
+    def start(self) -> None:
+        """Start the timer. An interval of 0 means no timer, and then nothing is started."""
+        if self._interval_seconds > 0:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the timer and wait for a checkpoint that is under way. May be called twice."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_SECONDS)
+            if self._thread.is_alive():
+                log.error("the checkpoint thread did not end within %.0f s", JOIN_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_seconds):
+            self.run_once()
+
+    def run_once(self) -> None:
+        """Do what the timer does: one PASSIVE checkpoint between two transactions."""
+        with self._lock:
+            if self._connection.in_transaction:
+                # Only a defect leaves one open while the lock is free; a checkpoint now would fail.
+                log.error("checkpoint skipped: a transaction is open outside the state manager's lock")
+                self.failures += 1
+                return
+            try:
+                checkpoint(self._connection, "PASSIVE")
+                self.runs += 1
+            except sqlite3.Error:
+                self.failures += 1
+                log.exception("checkpoint failed; it is tried again in %.0f s", self._interval_seconds)

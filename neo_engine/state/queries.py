@@ -1,0 +1,87 @@
+"""Read-only questions to a database: for reports, status and the query command.
+
+Every row is a `sqlite3.Row`, columns as in docs/schema.md: money as exact TEXT or integer drops.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from neo_engine.domain.errors import StateError
+from neo_engine.state.connection import connect_reader
+from neo_engine.state.schema import require_current
+
+LATEST = "latest"
+
+
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """Return a connection that cannot write, beside a running engine or not; the caller closes it.
+
+    Raises StateError for a missing file, one that is no database of ours, a newer or an older schema.
+    """
+    connection = connect_reader(path)
+    try:
+        require_current(connection, path)
+    except StateError:
+        connection.close()
+        raise
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def sessions(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Return every session's row, oldest first."""
+    return connection.execute("SELECT * FROM sessions ORDER BY session_id").fetchall()
+
+
+def session(connection: sqlite3.Connection, which: str) -> sqlite3.Row:
+    """Return one session's row: `latest` or its id as text.
+
+    Raises StateError when there is none, naming those that exist.
+    """
+    ids = [row[0] for row in connection.execute("SELECT session_id FROM sessions ORDER BY session_id")]
+    if not ids:
+        raise StateError("the database holds no session yet; run one first")
+    wanted = ids[-1] if which == LATEST else int(which) if which.isascii() and which.isdigit() else None
+    if wanted not in ids:
+        raise StateError(
+            f"session {which}: there is none; give {LATEST} or one of {ids[0]}..{ids[-1]} with --session"
+        )
+    row: sqlite3.Row = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (wanted,)).fetchone()
+    return row
+
+
+def ticks(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:
+    """Yield the session's ticks in order, one at a time."""
+    return iter(connection.execute("SELECT * FROM ticks WHERE session_id = ? ORDER BY tick", (session_id,)))
+
+
+def snapshots(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:
+    """Yield the session's market snapshots in order of ticks, one at a time."""
+    query = "SELECT * FROM market_snapshots WHERE session_id = ? ORDER BY tick"
+    return iter(connection.execute(query, (session_id,)))
+
+
+def orders(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:
+    """Yield the session's orders in the order in which it made them."""
+    query = "SELECT * FROM orders WHERE session_id = ? ORDER BY order_no"
+    return iter(connection.execute(query, (session_id,)))
+
+
+def fills(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:
+    """Yield the session's fills in ledger order."""
+    query = "SELECT * FROM fills WHERE session_id = ? ORDER BY ledger_index, transaction_index, node"
+    return iter(connection.execute(query, (session_id,)))
+
+
+def capital(connection: sqlite3.Connection, session_id: int) -> list[sqlite3.Row]:
+    """Return the capital events the session took up, oldest first."""
+    query = "SELECT * FROM capital_events WHERE session_id = ? ORDER BY id"
+    return connection.execute(query, (session_id,)).fetchall()
+
+
+def engine_state(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return engine_state as a mapping."""
+    return {row[0]: row[1] for row in connection.execute("SELECT key, value FROM engine_state")}

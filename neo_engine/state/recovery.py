@@ -1,0 +1,143 @@
+"""What opening a database puts right: sessions whose process died, and orders that were never sent.
+
+Runs under the engine's lock, so whoever left a session open is dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.orders import TERMINAL, WORKING, OrderStatus
+from neo_engine.state.options import iso
+from neo_engine.state.statements import UPSERT_STATE
+
+log = logging.getLogger(__name__)
+
+SESSION_DIED = "session died"
+_TERMINAL = ", ".join(sorted(f"'{status.value}'" for status in TERMINAL))
+_WORKING = ", ".join(sorted(f"'{status.value}'" for status in WORKING))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What was put right: sessions closed, paper orders closed with them, unsent orders cleaned up."""
+
+    sessions: tuple[int, ...]
+    paper_orders: int
+    orphans: int
+
+
+def recover(connection: sqlite3.Connection, now: datetime, orphan_cleanup_days: int | None) -> Recovered:
+    """Close dead sessions and clean up orphans, inside the caller's transaction. Raises sqlite3.Error."""
+    dead, closed = close_dead_sessions(connection, now)
+    orphans = 0
+    if orphan_cleanup_days is not None:
+        orphans = clean_up_orphans(connection, now, orphan_cleanup_days)
+    return Recovered(sessions=dead, paper_orders=closed, orphans=orphans)
+
+
+def close_dead_sessions(connection: sqlite3.Connection, now: datetime) -> tuple[tuple[int, ...], int]:
+    """Give every session without an end the halt reason `unexpected_halt` and what is known of it.
+
+    Orders of a dead paper session are closed, since the paper exchange died with it; those of a live
+    one stay, since they may stand on the ledger, and are resolved by hash. Returns the sessions and the
+    count of orders closed.
+    """
+    rows = connection.execute(
+        "SELECT session_id, mode, pid, started_at FROM sessions WHERE ended_at IS NULL ORDER BY session_id"
+    ).fetchall()
+    closed = 0
+    for session_id, mode, pid, started_at in rows:
+        ended_at, detail = _close_one(connection, session_id, pid, started_at, iso(now))
+        if mode != "live":
+            closed += connection.execute(
+                "UPDATE orders SET status = 'CANCELED', failure_reason = ?, updated_at = ?, closed_ledger = "
+                "(SELECT max(ledger_index) FROM ticks WHERE session_id = ?3) "
+                f"WHERE session_id = ?3 AND status NOT IN ({_TERMINAL})",
+                (SESSION_DIED, ended_at, session_id),
+            ).rowcount
+        log.warning("session %d: %s", session_id, detail)
+    return tuple(row[0] for row in rows), closed
+
+
+def _close_one(
+    connection: sqlite3.Connection, session_id: int, pid: int | None, started_at: str, now: str
+) -> tuple[str, str]:
+    ticks, first, last, start, end = connection.execute(
+        "SELECT count(*), min(ledger_index), max(ledger_index), min(close_time), max(close_time) "
+        "FROM ticks WHERE session_id = ?",
+        (session_id,),
+    ).fetchone()
+    last_tick, fingerprint = connection.execute(
+        "SELECT max(tick), lower(hex(fingerprint)) FROM ticks WHERE session_id = ?", (session_id,)
+    ).fetchone()
+    working = connection.execute(
+        f"SELECT count(*) FROM orders WHERE session_id = ? AND status NOT IN ({_TERMINAL})", (session_id,)
+    ).fetchone()[0]
+    # A recording's ledger times are no wall-clock times: taken only where they can be one.
+    ended_at = end if end is not None and started_at <= end <= now else now
+    detail = (
+        f"process {pid if pid is not None else 'unknown'} ended without closing the session; "
+        f"last tick {last_tick if last_tick is not None else 'none'}, "
+        f"last ledger {last if last is not None else 'none'}, {working} orders still working"
+    )
+    reason = HaltReason.UNEXPECTED_HALT.value
+    connection.execute(
+        "UPDATE sessions SET ended_at = ?, halt_reason = ?, halt_detail = ?, ticks = ?, first_ledger = ?, "
+        "last_ledger = ?, market_start = ?, market_end = ?, fingerprint = ? WHERE session_id = ?",
+        (ended_at, reason, detail, ticks, first, last, start, end, fingerprint or None, session_id),
+    )
+    connection.executemany(
+        UPSERT_STATE, (("halt.reason", reason, ended_at), ("halt.detail", detail, ended_at))
+    )
+    return ended_at, detail
+
+
+def clean_up_orphans(connection: sqlite3.Connection, now: datetime, days: int) -> int:
+    """Close orders SUBMITTED without an offer sequence for more than `days` days; return how many.
+
+    Without a sequence no transaction was ever numbered, so nothing of them can be on the ledger.
+    """
+    orphans = connection.execute(
+        "UPDATE orders SET status = ?, failure_reason = ?, updated_at = ? "
+        "WHERE status = ? AND offer_sequence IS NULL AND created_at < ?",
+        (
+            OrderStatus.CANCELED.value,
+            f"orphan cleanup {iso(now)[:10]}",
+            iso(now),
+            OrderStatus.SUBMITTED.value,
+            iso(now - timedelta(days=days)),
+        ),
+    ).rowcount
+    if orphans:
+        log.warning("orphan cleanup: %d unsent orders older than %d days closed", orphans, days)
+    return orphans
+
+
+def unresolved_orders(connection: sqlite3.Connection, account: str) -> list[sqlite3.Row]:
+    """Return the rows of live orders of `account` that ended sessions left working, oldest first."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    rows: list[sqlite3.Row] = cursor.execute(
+        f"SELECT o.* FROM orders o JOIN sessions s USING (session_id) WHERE o.status IN ({_WORKING}) "
+        "AND s.mode = 'live' AND s.account = ? AND s.ended_at IS NOT NULL ORDER BY o.id",
+        (account,),
+    ).fetchall()
+    return rows
+
+
+def unresolved_submissions(connection: sqlite3.Connection, account: str) -> list[sqlite3.Row]:
+    """Return the rows of live transactions of `account` without a final result, oldest first."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    rows: list[sqlite3.Row] = cursor.execute(
+        "SELECT u.* FROM submissions u JOIN sessions s USING (session_id) WHERE u.result IS NULL "
+        "AND u.outcome IS NOT 'rejected' AND s.mode = 'live' AND s.account = ? "
+        "AND s.ended_at IS NOT NULL ORDER BY u.id",
+        (account,),
+    ).fetchall()
+    return rows

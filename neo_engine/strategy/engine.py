@@ -1,0 +1,221 @@
+"""The strategy engine: one market snapshot and one inventory in, quotes and their reasons out.
+
+    snapshot -> data gates -> anchor -> estimators -> reservation, half-spread -> gates -> ladder -> quotes
+
+Pure: equal arguments give equal results to the last digit on every platform (decimal arithmetic in
+one fixed context, no binary float). It never raises for a market, however absurd.
+
+1. With a data gate nothing is priced and the state stays as it was.
+2. With any other gate the prices are still computed and stored, so that a quiet tick can be explained.
+3. Each side is quoted unless a gate closes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from neo_engine.config import Config
+from neo_engine.domain.assets import Side
+from neo_engine.domain.errors import InvariantViolation
+from neo_engine.domain.market import MarketSnapshot
+from neo_engine.domain.number import BPS, MILLION, ONE, WORK, ZERO
+from neo_engine.domain.orders import Quote
+from neo_engine.domain.records import Accounts, Gate, Pricing
+from neo_engine.strategy import gates as gate
+from neo_engine.strategy import glft, intensity, ladder, spread, volatility
+from neo_engine.strategy.anchor import AnchorView, read_anchor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyState:
+    """What one tick hands to the next. outside_ticks: see `AnchorView`. curve: of intensity, glft only."""
+
+    volatility: volatility.VolatilityState
+    outside_ticks: int
+    intensity: intensity.IntensityState
+    curve: glft.Curve | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyResult:
+    """State for the next tick, how the prices came about, what closed a side, and the quotes wanted."""
+
+    state: StrategyState
+    pricing: Pricing
+    gates: tuple[Gate, ...]
+    quotes: tuple[Quote, ...]
+
+
+def initial_state(config: Config) -> StrategyState:
+    """Return the state before the first snapshot: nothing known, so warm-up lies ahead."""
+    return StrategyState(
+        volatility=volatility.start(config.strategy.volatility_halflife_ticks),
+        outside_ticks=0,
+        intensity=intensity.START,
+        curve=None,
+    )
+
+
+def evaluate(
+    state: StrategyState, snapshot: MarketSnapshot, accounts: Accounts, config: Config
+) -> StrategyResult:
+    """Return the quotes for this snapshot, sorted bid-1, bid-2, ..., ask-1, ..., and every reason."""
+    with localcontext(WORK):
+        closed = gate.data_gates(snapshot)
+        if closed:
+            return _unpriced(state, closed)
+        return _priced(state, snapshot, accounts, config)
+
+
+def _unpriced(state: StrategyState, closed: tuple[Gate, ...]) -> StrategyResult:
+    moves = state.volatility
+    pricing = Pricing(
+        anchor=None,
+        anchor_source=None,
+        divergence_bps=None,
+        clamped=False,
+        volatility_bps=moves.volatility_bps,
+        atr_bps=moves.range_bps,
+        reservation=None,
+        half_spread_bps=None,
+        factors=(),
+    )
+    return StrategyResult(state=state, pricing=pricing, gates=closed, quotes=())
+
+
+def _priced(
+    state: StrategyState, snapshot: MarketSnapshot, accounts: Accounts, config: Config
+) -> StrategyResult:
+    strategy = config.strategy
+    bid, ask, mid = snapshot.best_bid, snapshot.best_ask, snapshot.mid
+    if bid is None or ask is None or mid is None:
+        raise InvariantViolation("strategy: a snapshot without a mid passed the data gates")
+    view = read_anchor(mid, snapshot.pool, state.outside_ticks, strategy)
+    closed = gate.book_gates(gate.spread_bps(bid, ask, mid), strategy)
+    state = _learn(state, snapshot, mid, view, config, believed=not closed)
+    moves = state.volatility
+    volatility_bps = moves.volatility_bps
+    priced = _price(state, snapshot, accounts, config, anchor=view.anchor, volatility_bps=volatility_bps)
+    closed += gate.warmup_gates(moves.mids, None if priced else _trades_seen(state), strategy)
+    closed += gate.divergence_gates(view, strategy)
+    closed += gate.inventory_gates(accounts, config)
+    rungs: tuple[ladder.Rung, ...] = ()
+    if priced is not None:
+        rungs = _ladder(priced, snapshot, view, closed, config)
+    factors = priced.factors if priced is not None else ()
+    for name, rung in zip(("TouchClamp bid", "TouchClamp ask"), rungs, strict=False):
+        if rung.clamp_bps:
+            factors += ((name, rung.clamp_bps),)
+    pricing = Pricing(
+        anchor=view.anchor,
+        anchor_source=view.source,
+        divergence_bps=view.divergence_bps,
+        clamped=view.clamped,
+        volatility_bps=volatility_bps,
+        atr_bps=moves.range_bps,
+        reservation=priced.reservation if priced is not None else None,
+        half_spread_bps=priced.half_spread_bps if priced is not None else None,
+        factors=factors,
+    )
+    return StrategyResult(
+        state=state,
+        pricing=pricing,
+        gates=closed + tuple(dropped for rung in rungs for dropped in rung.gates),
+        quotes=tuple(quote for rung in rungs for quote in rung.quotes),
+    )
+
+
+def _learn(
+    state: StrategyState,
+    snapshot: MarketSnapshot,
+    mid: Decimal,
+    view: AnchorView,
+    config: Config,
+    *,
+    believed: bool,
+) -> StrategyState:
+    """Return the state with this tick's mid, pool and trades taken in; an unbelieved mid teaches nothing."""
+    if not believed:
+        return state
+    strategy, before = config.strategy, state.volatility
+    moves = volatility.observe(before, mid, snapshot.ledger_index, atr_ticks=strategy.atr_ticks)
+    trades, curve = state.intensity, state.curve
+    # Trades are measured from the mid just before them, so a ledger after a gap cannot be used.
+    follows = before.mid is not None and snapshot.ledger_index == before.ledger_index + 1
+    if strategy.model == "glft" and follows and before.mid is not None:
+        trades = intensity.observe(trades, before.mid, snapshot.trades, strategy.glft)
+        if trades.intensity is not None and trades.intensity is not state.intensity.intensity:
+            gamma = glft.gamma_per_bps(strategy.glft.risk_aversion, config.order_size.base_size_rlusd)
+            curve = glft.solve(trades.intensity, gamma)
+    return StrategyState(volatility=moves, outside_ticks=view.outside_ticks, intensity=trades, curve=curve)
+
+
+def _trades_seen(state: StrategyState) -> int:
+    return intensity.total(state.intensity).trades
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Price:
+    reservation: Decimal
+    half_spread_bps: Decimal
+    factors: spread.Factors
+
+
+def _price(
+    state: StrategyState,
+    snapshot: MarketSnapshot,
+    accounts: Accounts,
+    config: Config,
+    *,
+    anchor: Decimal,
+    volatility_bps: Decimal | None,
+) -> _Price | None:
+    """Return reservation price and half-spread, or None while the glft model lacks its estimates."""
+    strategy = config.strategy
+    held = accounts.base_drops * anchor / MILLION
+    target = config.inventory.target_xrp_share
+    if strategy.model == "offset":
+        terms = spread.cost_terms(anchor, snapshot.fee_base_drops, snapshot.transfer_rate, config.order_size)
+        result = spread.offset_spread(volatility_bps, state.volatility.range_bps, terms, strategy)
+        share = spread.imbalance(held, accounts.quote, target)
+        price = spread.reservation(anchor, share, strategy.skew_bps)
+        factors = (*result.factors, ("imbalance", share))
+        return _Price(reservation=price, half_spread_bps=result.half_spread_bps, factors=factors)
+    known = state.intensity.intensity
+    if state.curve is None or known is None or volatility_bps is None:
+        return None
+    orders = (held - target * (held + accounts.quote)) / config.order_size.base_size_rlusd
+    result, shift = glft.glft_spread(state.curve, known, volatility_bps, orders, strategy.glft)
+    price = anchor * (ONE - shift / BPS)
+    return _Price(reservation=price, half_spread_bps=result.half_spread_bps, factors=result.factors)
+
+
+def _ladder(
+    priced: _Price, snapshot: MarketSnapshot, view: AnchorView, closed: tuple[Gate, ...], config: Config
+) -> tuple[ladder.Rung, ...]:
+    """Return the bid side and the ask side, empty where a gate closes it."""
+    band = None
+    if view.pool_low is not None and view.pool_high is not None:
+        band = (view.pool_low, view.pool_high)
+    bid, ask = snapshot.best_bid or ZERO, snapshot.best_ask or ZERO
+    reach = ladder.limits(bid, ask, band, config.strategy.touch_margin_bps)
+    rungs = []
+    for side, name, limit in (
+        (Side.BUY, gate.BID, reach.bid_max),
+        (Side.SELL, gate.ASK, reach.ask_min),
+    ):
+        if gate.is_open(closed, name):
+            rungs.append(
+                ladder.build_side(
+                    side,
+                    priced.reservation,
+                    priced.half_spread_bps,
+                    config,
+                    limit=limit,
+                    tick_size=snapshot.tick_size,
+                )
+            )
+        else:
+            rungs.append(ladder.Rung(quotes=(), gates=(), clamp_bps=ZERO))
+    return tuple(rungs)

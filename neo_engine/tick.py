@@ -1,0 +1,407 @@
+"""The whole flow of one tick, pure, on one screen.
+
+    validated ledger -> fills -> inventory -> reconciliation
+                     -> market snapshot -> quotes (strategy) -> capital -> risk -> order diff
+                     -> COMMIT INTENT -> submit -> COMMIT OUTCOME -> next ledger
+
+`decide` is everything up to the first commit: values in, one `Decision` out. It reads no clock, no
+file and no network, so a recorded session replayed makes the same decisions, bit for bit.
+
+A tick has a kind: `ledger` (one validated ledger), `silence` (the timer noticed that none came, or
+the operator asked for something between two), `fault` (the feed could not give one) or `end` (no
+further ledger will come). Only a ledger tick prices and quotes; the others may pull quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from neo_engine.config import Config
+from neo_engine.domain.assets import Side
+from neo_engine.domain.capital import CapitalEvent, CapitalKind
+from neo_engine.domain.fills import Fill
+from neo_engine.domain.halt import Halt, HaltReason
+from neo_engine.domain.market import AccountView, MarketSnapshot
+from neo_engine.domain.number import BPS
+from neo_engine.domain.orders import Command, Order, OrderStatus, OrderUpdate, Quote
+from neo_engine.domain.records import (
+    Accounts,
+    CapitalRecord,
+    FeedFaultRecord,
+    Finding,
+    Gate,
+    InventoryEntry,
+    Pricing,
+    Touch,
+)
+from neo_engine.execution.diff import OrderDiff
+from neo_engine.execution.diff import diff as order_diff
+from neo_engine.execution.tracking import Orders, Tracked, orders_of, with_new
+from neo_engine.execution.tracking import apply as track
+from neo_engine.inventory import (
+    Available,
+    Inventory,
+    accounts,
+    apply_events,
+    apply_fees,
+    apply_fill,
+    available,
+    empty,
+    first_mark,
+    fit_to_capital,
+)
+from neo_engine.ports import VenueReport
+from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, reconcile
+from neo_engine.risk import RiskObservation, RiskState, approve_all, assess
+from neo_engine.risk import initial_state as initial_risk
+from neo_engine.strategy.engine import StrategyState, evaluate
+from neo_engine.strategy.engine import initial_state as initial_strategy
+
+NO_PRICING = Pricing(
+    anchor=None,
+    anchor_source=None,
+    divergence_bps=None,
+    clamped=False,
+    volatility_bps=None,
+    atr_bps=None,
+    reservation=None,
+    half_spread_bps=None,
+    factors=(),
+)
+NO_TOUCH = Touch(our_bid=None, our_ask=None, bid_bps=None, ask_bps=None)
+NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
+STOPPING_GATE = "Stopping"
+_STANDING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_CANCEL})
+_QUOTING = {(True, True): "both", (True, False): "bid", (False, True): "ask", (False, False): "none"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything one tick may know. close_time: seconds since 2000-01-01 on the feed's clock.
+
+    report: what the ledger did (ledger ticks only). order_updates: what the end of the market did to
+    our orders (end ticks only). stop: the session is to end for this reason; quotes are pulled.
+    """
+
+    kind: str
+    ledger_index: int
+    close_time: int
+    report: VenueReport | None
+    order_updates: tuple[OrderUpdate, ...]
+    faults: tuple[FeedFaultRecord, ...]
+    capital: tuple[CapitalEvent, ...]
+    stop: Halt | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """All that one tick hands to the next. `stopping`: the session winds down for that reason.
+
+    mark: the last mid, RLUSD per XRP. account: the venue's last word. waiting: capital events that
+    cannot be valued before the first mark. repairs: what the reconciler has mended so far.
+    """
+
+    tick: int
+    inventory: Inventory
+    orders: Orders
+    next_order_id: int
+    strategy: StrategyState
+    risk: RiskState
+    mark: Decimal | None
+    account: AccountView | None
+    waiting: tuple[CapitalEvent, ...]
+    repairs: int
+    stopping: Halt | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The first half of a tick: what has happened, before anything is wanted."""
+
+    state: EngineState
+    accounts: Accounts
+    snapshot: MarketSnapshot | None
+    fills: tuple[Fill, ...]
+    inventory: tuple[InventoryEntry, ...]
+    capital: tuple[CapitalRecord, ...]
+    findings: tuple[Finding, ...]
+    gates: tuple[Gate, ...]
+    touch: Touch
+    changed_orders: tuple[Order, ...]
+    halt: Halt | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a tick decided, and why. `halt`: set by the tick that begins to end the session."""
+
+    state: EngineState
+    accounts: Accounts
+    fills: tuple[Fill, ...]
+    inventory: tuple[InventoryEntry, ...]
+    capital: tuple[CapitalRecord, ...]
+    findings: tuple[Finding, ...]
+    pricing: Pricing
+    gates: tuple[Gate, ...]
+    quotes: tuple[Quote, ...]
+    quoting: str
+    touch: Touch
+    commands: tuple[Command, ...]
+    new_orders: tuple[Order, ...]
+    changed_orders: tuple[Order, ...]
+    replaces: Mapping[int, int]
+    canceled: int
+    kept: int
+    halt: Halt | None
+
+
+def initial_state(config: Config, close_time: int) -> EngineState:
+    """Return the state before the first tick; close_time: of the ledger the feed starts from."""
+    return EngineState(
+        tick=0,
+        inventory=empty(),
+        orders=orders_of(()),
+        next_order_id=1,
+        strategy=initial_strategy(config),
+        risk=initial_risk(close_time),
+        mark=None,
+        account=None,
+        waiting=(),
+        repairs=0,
+        stopping=None,
+    )
+
+
+def decide(state: EngineState, seen: Observation, config: Config, now: int) -> Decision:
+    """Return what tick `state.tick + 1` does about what was seen; now: the feed's time in seconds.
+
+    Raises InvariantViolation for what cannot be, never for what the world may do.
+    """
+    settled = settle(state, seen, config, now)
+    if settled.state.stopping is not None:
+        return pull(settled, config, seen)
+    if settled.snapshot is None:
+        return pull(settled, config, seen) if settled.gates else undecided(settled)
+    account = settled.state.account
+    if account is None:
+        return undecided(settled)
+    working = settled.state.orders.working
+    wanted = evaluate(settled.state.strategy, settled.snapshot, settled.accounts, config)
+    state = replace(settled.state, strategy=wanted.state)
+    quotes, gates = wanted.quotes, (*settled.gates, *wanted.gates)
+    if settled.gates:  # a monitor pulls: nothing is wanted in the book
+        quotes = ()
+    quotes, short = fit_to_capital(quotes, account, settled.snapshot, config, working)
+    quotes, denied = approve_all(quotes, settled.accounts, working, settled.snapshot, config)
+    plan = order_diff(
+        quotes,
+        working,
+        config,
+        close_time=now,
+        ledger_index=seen.ledger_index,
+        next_order_id=state.next_order_id,
+    )
+    return _decision(
+        replace(settled, state=state),
+        plan=plan,
+        quotes=quotes,
+        pricing=wanted.pricing,
+        gates=(*gates, *short, *(one.gate for one in denied), *plan.gates),
+    )
+
+
+def settle(state: EngineState, seen: Observation, config: Config, now: int) -> Settled:
+    """Return what has happened: ledger -> fills -> inventory -> reconciliation -> capital -> monitors."""
+    report = seen.report
+    snapshot = report.snapshot if report else None
+    news = report.order_updates if report else seen.order_updates
+    tracked = track(state.orders, news, report.fills if report else (), report.transactions if report else ())
+    inventory, entries = _book_fills(state.inventory, tracked.fills)
+    if report:
+        inventory = apply_fees(inventory, sum(one.fee_drops for one in report.transactions))
+    mid = snapshot.mid if snapshot else None
+    mark = mid if mid is not None and not (snapshot and snapshot.faults) else state.mark
+    mark = first_mark(mark, tracked.fills)
+    account = report.account if report else state.account
+    checked = _reconcile(state, seen, config, tracked, accounts(inventory, mark))
+    orders = checked.orders if checked else tracked.orders
+    free = available(account, snapshot, config) if account and snapshot else NOTHING_AVAILABLE
+    events = (*state.waiting, *seen.capital)
+    moved = apply_events(inventory, events, mark, free) if events else None
+    if moved is not None:
+        inventory, account = moved.inventory, _less_withdrawn(account, moved.records)
+    view = accounts(inventory, mark)
+    risk = assess(state.risk, view, _risk_observation(seen), config, now)
+    halt = state.stopping or seen.stop or risk.halt or (checked.halt if checked else None)
+    findings = checked.findings if checked else ()
+    after = EngineState(
+        tick=state.tick + 1,
+        inventory=inventory,
+        orders=orders,
+        next_order_id=state.next_order_id,
+        strategy=state.strategy,
+        risk=risk.state,
+        mark=mark,
+        account=account,
+        waiting=moved.waiting if moved else state.waiting,
+        repairs=state.repairs + (checked.repairs if checked else 0),
+        stopping=halt,
+    )
+    return Settled(
+        state=after,
+        accounts=view,
+        snapshot=snapshot,
+        fills=tracked.fills,
+        inventory=entries,
+        capital=moved.records if moved else (),
+        findings=findings,
+        gates=risk.gates,
+        touch=_touch(orders.working, snapshot),
+        changed_orders=_latest(tracked.changed, checked.changed if checked else ()),
+        halt=halt if state.stopping is None else None,
+    )
+
+
+def pull(settled: Settled, config: Config, seen: Observation) -> Decision:
+    """Return the decision that wants nothing in the book: every order is cancelled."""
+    gates = settled.gates
+    stopping = settled.state.stopping
+    if stopping is not None:
+        gates = (*gates, Gate(name=STOPPING_GATE, side="both", detail=stopping.reason.value))
+    if seen.kind == "end":
+        return replace(undecided(settled), gates=gates)
+    plan = order_diff(
+        (),
+        settled.state.orders.working,
+        config,
+        close_time=seen.close_time,
+        ledger_index=seen.ledger_index,
+        next_order_id=settled.state.next_order_id,
+    )
+    return _decision(settled, plan=plan, quotes=(), pricing=NO_PRICING, gates=gates)
+
+
+def undecided(settled: Settled) -> Decision:
+    """Return the decision that leaves every order where it is."""
+    working = settled.state.orders.working
+    plan = OrderDiff(
+        commands=(),
+        new_orders=(),
+        kept=len(working),
+        canceled=0,
+        in_flight=(),
+        gates=(),
+        next_order_id=settled.state.next_order_id,
+    )
+    return _decision(settled, plan=plan, quotes=(), pricing=NO_PRICING, gates=settled.gates)
+
+
+def _decision(
+    settled: Settled, *, plan: OrderDiff, quotes: tuple[Quote, ...], pricing: Pricing, gates: tuple[Gate, ...]
+) -> Decision:
+    return Decision(
+        state=replace(
+            settled.state,
+            next_order_id=plan.next_order_id,
+            orders=with_new(settled.state.orders, plan.new_orders),
+        ),
+        accounts=settled.accounts,
+        fills=settled.fills,
+        inventory=settled.inventory,
+        capital=settled.capital,
+        findings=settled.findings,
+        pricing=pricing,
+        gates=gates,
+        quotes=quotes,
+        quoting=quoting_of(quotes),
+        touch=settled.touch,
+        commands=plan.commands,
+        new_orders=plan.new_orders,
+        changed_orders=settled.changed_orders,
+        replaces=plan.replaces,
+        canceled=plan.canceled,
+        kept=plan.kept,
+        halt=settled.halt,
+    )
+
+
+def quoting_of(quotes: Sequence[Quote]) -> str:
+    """Return which sides are quoted: both, bid, ask or none."""
+    has_bid = any(quote.side is Side.BUY for quote in quotes)
+    has_ask = any(quote.side is Side.SELL for quote in quotes)
+    return _QUOTING[has_bid, has_ask]
+
+
+def _book_fills(inventory: Inventory, fills: Sequence[Fill]) -> tuple[Inventory, tuple[InventoryEntry, ...]]:
+    entries: list[InventoryEntry] = []
+    for fill in fills:
+        inventory, rows = apply_fill(inventory, fill)
+        entries.extend(rows)
+    return inventory, tuple(entries)
+
+
+def _reconcile(
+    state: EngineState, seen: Observation, config: Config, tracked: Tracked, view: Accounts
+) -> Reconciliation | None:
+    """Compare with the venue's word every `reconciler.interval_ticks`, and at once after a fault.
+
+    Before the opening is applied there is no inventory to compare.
+    """
+    if seen.report is None or not state.inventory.capital_requests:
+        return None
+    due = (state.tick + 1) % config.reconciler.interval_ticks == 0
+    if not due and not tracked.faults:
+        return None
+    return reconcile(
+        tracked.orders,
+        view,
+        VenueTruth(account=seen.report.account, ledger_index=seen.ledger_index, close_time=seen.close_time),
+        config,
+        repairs_so_far=state.repairs,
+        faults=tracked.faults,
+    )
+
+
+def _less_withdrawn(account: AccountView | None, records: Sequence[CapitalRecord]) -> AccountView | None:
+    """Return the venue's word less what leaves now: this tick must not commit it any more."""
+    for record in records:
+        if record.applied and account is not None and record.event.kind is CapitalKind.WITHDRAWAL:
+            account = replace(
+                account,
+                balance_drops=account.balance_drops - record.event.base_drops,
+                quote_balance=account.quote_balance - record.event.quote,
+            )
+    return account
+
+
+def _risk_observation(seen: Observation) -> RiskObservation:
+    snapshot = seen.report.snapshot if seen.report else None
+    kill = seen.stop is not None and seen.stop.reason is HaltReason.KILL_SWITCH
+    return RiskObservation(
+        close_time=seen.close_time if seen.kind == "ledger" else None,
+        feed_faults=len(seen.faults),
+        data_faults=snapshot.faults if snapshot else (),
+        kill=(seen.stop.detail,) if kill and seen.stop else (),
+    )
+
+
+def _latest(tracked: Sequence[Order], repaired: Sequence[Order]) -> tuple[Order, ...]:
+    """Return the orders that changed, each once, as the reconciler left them."""
+    return tuple({order.order_id: order for order in (*tracked, *repaired)}.values())
+
+
+def _touch(working: Sequence[Order], snapshot: MarketSnapshot | None) -> Touch:
+    """Return how far our best standing orders are from the touch of all others, in bps of mid."""
+    if snapshot is None:
+        return NO_TOUCH
+    bids = [order.price for order in working if order.side is Side.BUY and order.status in _STANDING]
+    asks = [order.price for order in working if order.side is Side.SELL and order.status in _STANDING]
+    our_bid, our_ask = max(bids, default=None), min(asks, default=None)
+    mid, best_bid, best_ask = snapshot.mid, snapshot.best_bid, snapshot.best_ask
+    bid_bps = ask_bps = None
+    if mid is not None and best_bid is not None and best_ask is not None:
+        bid_bps = (our_bid - best_bid) * BPS / mid if our_bid is not None else None
+        ask_bps = (best_ask - our_ask) * BPS / mid if our_ask is not None else None
+    return Touch(our_bid=our_bid, our_ask=our_ask, bid_bps=bid_bps, ask_bps=ask_bps)

@@ -1,0 +1,149 @@
+"""The pool: its price, its fee, its swaps and what it offers against a book. Expectations by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from neo_engine.domain.amm import (
+    Pool,
+    PoolSide,
+    fee_band,
+    fee_units_for,
+    near_rates,
+    quote_for_purchase,
+    quote_for_sale,
+    spot_price,
+)
+from neo_engine.domain.errors import BadNumber
+
+D = Decimal
+POOL = Pool(
+    account="rPool",
+    base_drops=1_000_000_000,
+    quote=D(2000),
+    trading_fee=300,
+    discounted_fee=30,
+    auction_accounts=("rHolder", "rFriend"),
+    auction_expiration=1000,
+)
+FREE = replace(POOL, trading_fee=0)
+
+
+def side(pool: Pool, *, xrp_in: bool, fee_units: int | None = None) -> PoolSide:
+    base = D(pool.base_drops)
+    return PoolSide(
+        pays=base if xrp_in else pool.quote,
+        gets=pool.quote if xrp_in else base,
+        fee_units=pool.trading_fee if fee_units is None else fee_units,
+        xrp_in=xrp_in,
+    )
+
+
+def test_the_spot_price_is_the_ratio_of_what_the_pool_holds() -> None:
+    assert spot_price(POOL) == 2
+
+
+def test_the_fee_band_lies_around_the_spot_price() -> None:
+    low, high = fee_band(POOL)
+    assert low == D("1.994")
+    assert high == D("2.006018054162487462387161484")  # 2 / 0.997
+
+
+def test_a_purchase_without_fee_follows_the_curve_rounded_up() -> None:
+    # 2000 * 1000/900 - 2000 = 222.22222..., to 16 digits up: after is 2222.222222222223 (16 digits).
+    assert quote_for_purchase(FREE, 100_000_000, 0) == D("222.222222222223")
+
+
+def test_a_sale_with_fee_follows_the_curve_rounded_down() -> None:
+    # 1994 / 1000.997, cut where 2000 - x leaves off.
+    assert quote_for_sale(POOL, 1_000_000, 300) == D("1.992013962079")
+
+
+def test_a_sale_of_nothing_gets_nothing() -> None:
+    assert quote_for_sale(FREE, 0, 0) == 0
+
+
+@pytest.mark.parametrize("drops", [0, 1_000_000_000, 2_000_000_000])
+def test_all_of_the_pool_cannot_be_bought(drops: int) -> None:
+    with pytest.raises(BadNumber, match="rPool"):
+        quote_for_purchase(POOL, drops, 300)
+
+
+@pytest.mark.parametrize(
+    ("account", "parent_close_time", "fee"),
+    [("rHolder", 999, 30), ("rFriend", 0, 30), ("rHolder", 1000, 300), ("rOther", 0, 300)],
+)
+def test_the_auction_slot_discounts_until_it_ends(account: str, parent_close_time: int, fee: int) -> None:
+    assert fee_units_for(POOL, account, parent_close_time) == fee
+
+
+def test_rates_are_near_when_they_differ_by_less_than_the_distance_of_the_worse() -> None:
+    assert near_rates(D(1), D(1), D("1E-7"))
+    assert near_rates(D("1.00000009"), D(1), D("1E-7"))
+    assert not near_rates(D(1), D("1.0000002"), D("1E-7"))
+
+
+@pytest.mark.parametrize("xrp_in", [True, False])
+def test_a_pool_inside_its_fee_band_offers_nothing(xrp_in: bool) -> None:
+    pool = side(POOL, xrp_in=xrp_in)
+    spot = pool.spot_rate()
+    assert pool.offer(spot) is None
+    assert pool.offer(spot * D("1.00000005")) is None  # nearer than 1e-7: the same to the server
+    assert pool.offer(spot * D("1.003")) is None  # 1 / 0.997 is a little more
+
+
+@pytest.mark.parametrize("xrp_in", [True, False])
+def test_a_pool_offers_up_to_the_rate_of_the_book(xrp_in: bool) -> None:
+    pool = side(POOL, xrp_in=xrp_in)
+    rate = pool.spot_rate() * D("1.01")
+    offer = pool.offer(rate)
+    assert offer is not None
+    assert 0 < offer.pays / offer.gets <= rate
+    pool.swap(offer.pays, offer.gets)
+    after = pool.pays / pool.gets
+    # Scenario B of the formula binds or A does: the spot afterwards is at most the book's rate.
+    assert after <= rate * D("1.0000001")
+
+
+def test_without_fee_half_a_step_moves_the_price_to_the_book() -> None:
+    # Spot 2 to 2.42 RLUSD per XRP is a factor 1.21: amounts move by sqrt = 1.1.
+    pool = side(FREE, xrp_in=False, fee_units=0)
+    offer = pool.offer(D("0.00000242"))
+    assert offer is not None
+    assert offer.gets == 90_909_090  # 1,000,000,000 * (1 - 1/1.1), rounded down
+    assert abs(offer.pays - D("199.9999979")) < D("1E-5")
+
+
+def test_without_a_book_the_pool_offers_ninety_nine_hundredths() -> None:
+    offer = side(FREE, xrp_in=False).offer(None)
+    assert offer is not None
+    assert offer.gets == 990_000_000
+    assert offer.pays == D(198_000)  # 2000 / 0.01 - 2000
+    assert offer.rate == D("0.000002")
+
+
+def test_an_empty_pool_offers_nothing() -> None:
+    empty = PoolSide(pays=D(0), gets=D(5), fee_units=300, xrp_in=True)
+    assert empty.offer(None) is None
+    assert PoolSide(pays=D(5), gets=D(0), fee_units=300, xrp_in=True).offer(None) is None
+
+
+def test_a_pool_of_one_drop_has_nothing_to_offer() -> None:
+    assert PoolSide(pays=D(5), gets=D(1), fee_units=300, xrp_in=False).offer(None) is None
+
+
+def test_a_swap_too_small_for_a_drop_is_no_offer() -> None:
+    tiny = PoolSide(pays=D(1), gets=D(40), fee_units=0, xrp_in=False)
+    assert tiny.offer(D("0.0251")) is None  # 0.02 drops would be fair
+    small = PoolSide(pays=D(40), gets=D(1), fee_units=0, xrp_in=True)
+    assert small.offer(D("40.1")) is None
+
+
+def test_how_much_can_be_got_at_an_average_rate() -> None:
+    # Without fee the average over o is I / (O - o): 2000 / (1e9 - o) = 0.000004 leaves half.
+    pool = side(FREE, xrp_in=False, fee_units=0)
+    assert pool.gets_at_average(D("0.000004")) == 500_000_000
+    assert pool.gets_at_average(D("0.000001")) is None
