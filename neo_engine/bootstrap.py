@@ -31,7 +31,7 @@ from neo_engine.state.manager import StateManager
 from neo_engine.state.options import options_of
 from neo_engine.tick import decide
 
-EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "default.jsonl.gz"
+EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "calm.jsonl.gz"
 PAPER_AGENT = "neo"  # the recordings' name for the account a paper session trades as
 PAPER_ADDRESS = "paper-account"  # of a recording that names none
 FROM_FEED = "from_feed"

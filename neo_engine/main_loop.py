@@ -315,10 +315,11 @@ class MainLoop:
         )
 
     def _telemetry(self, decision: Decision) -> dict[str, str]:
-        state = {"touch.rolling": self._touch.rolling_json(), "tick.last": str(decision.state.tick)}
-        if decision.gates:
-            state["gates.last"] = ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates)
-        return state
+        return {
+            "touch.rolling": self._touch.rolling_json(),
+            "tick.last": str(decision.state.tick),
+            "gates.last": ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates),
+        }
 
     def _store(self, action: Callable[[], None]) -> None:
         """Run a commit; a passing fault (locked, full) is retried, then it is the end of the session."""

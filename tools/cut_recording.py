@@ -76,6 +76,8 @@ class State:
             self._page_of(entry).append(index)
 
     def _modify(self, body: Entry, transaction: Entry) -> None:
+        if self._left_out(body):
+            return
         entry = self.entries[body["LedgerIndex"]]
         final = body.get("FinalFields", {})
         entry.update(final)
@@ -86,11 +88,17 @@ class State:
             entry |= {"PreviousTxnID": transaction["hash"], "PreviousTxnLgrSeq": transaction["ledger_index"]}
 
     def _delete(self, body: Entry) -> None:
+        if self._left_out(body):
+            return
         entry = self.entries.pop(body["LedgerIndex"])
         if entry["LedgerEntryType"] == "Offer":
             page = self._page_of(entry)
             if entry["index"] in page:
                 page.remove(entry["index"])
+
+    def _left_out(self, body: Entry) -> bool:
+        """True for an owner directory that an earlier cut has left out."""
+        return body["LedgerEntryType"] == "DirectoryNode" and body["LedgerIndex"] not in self.entries
 
     def _page_of(self, offer: Entry) -> list[str]:
         """Return the list of offers in the book directory's page; a throw-away one if the page is gone."""

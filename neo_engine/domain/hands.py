@@ -120,7 +120,17 @@ class Paying:
     is made to agree with it, provided that costs the same.
     """
 
-    __slots__ = ("_back_got", "_back_paid", "_got", "_have", "_left", "_paid", "taken_gets", "taken_pays", "took")
+    __slots__ = (
+        "_back_got",
+        "_back_paid",
+        "_got",
+        "_have",
+        "_left",
+        "_paid",
+        "taken_gets",
+        "taken_pays",
+        "took",
+    )
 
     def __init__(self, have: Decimal, backward_paid: Decimal, backward_got: Decimal) -> None:
         self._have = self._left = have

@@ -14,7 +14,7 @@ The cut keeps a few trades against the pool, 30 bps away, from deciding the esti
 2. Sums are kept in blocks of a twelfth of `intensity_window_ticks`; the estimate is made anew when a
    block is complete, and the first one as soon as `intensity_min_trades` were seen.
 3. Old blocks leave the window only while the rest still holds `intensity_min_trades`: a quiet market
-   is judged over a longer time, never not at all.
+   is judged over a longer time (back to the oldest of these trades), never not at all.
 
 >>> estimate(Sums(ledgers=50, trades=40, inside=40, depth_bps=Decimal(200)))
 Intensity(a=Decimal('0.4'), k=Decimal('0.2'))

@@ -103,7 +103,9 @@ BOOKS = {
 _SESSION = (
     "INSERT INTO sessions (session_id, mode, feed, pair, account, recording, speed, seed, started_at, "
     "ended_at, halt_reason, halt_detail, config_json, config_hash, engine_version, pid, first_ledger, "
-    "last_ledger, market_start, market_end, ticks, fingerprint, summary_json) VALUES (" + ", ".join("?" * 23) + ")"
+    "last_ledger, market_start, market_end, ticks, fingerprint, summary_json) VALUES ("
+    + ", ".join("?" * 23)
+    + ")"
 )
 _TICK = (
     "INSERT INTO ticks (session_id, tick, kind, ledger_index, close_time, anchor, anchor_source, gates, "

@@ -7,6 +7,7 @@ Rates in these books are round: an ask at 2 RLUSD per XRP has the rate 0.000002 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookOffer
 from neo_engine.domain.crossing import RemovalReason
 from neo_engine.domain.errors import InvariantViolation
+from neo_engine.domain.hands import AtRate, Getting, Paying
 from neo_engine.domain.matching import (
     Liquidity,
     MatchResult,
@@ -481,3 +483,51 @@ def test_a_leg_in_two_rounds_asks_the_pool_twice() -> None:
 def test_a_leg_without_amounts_is_refused() -> None:
     with pytest.raises(InvariantViolation, match="in or out"):
         match(leg(Side.SELL, None), against())
+
+
+def test_a_bid_taken_in_two_rounds_is_one_take() -> None:
+    result = match(leg(Side.SELL, 4 * XRP, rounds=(XRP, 3 * XRP)), against(bid("A", "10", "2")))
+    assert taken(result) == {"A": (4 * XRP, D(8))}
+    assert (result.rounds, result.takes[0].left_base_drops) == (2, 6 * XRP)
+
+
+def test_an_order_inside_the_pools_fee_band_takes_nothing_of_it() -> None:
+    pool = replace(POOL, trading_fee=300)
+    result = match(order(Side.BUY, "10", "20.04"), against(ask("A", "10", "3"), pool=pool))
+    assert (result.base_drops, result.outcome) == (0, Outcome.DONE)
+    above = match(order(Side.BUY, "1", "2.03"), against(ask("A", "10", "3"), pool=pool))
+    assert above.pool_base_drops == XRP
+
+
+def test_a_pool_that_would_be_overdrawn_by_rounding_refuses_the_round() -> None:
+    # A unit of the 16th digit less than the pool's whole offer costs, rounded up, a drop more than it.
+    pool = replace(POOL, base_drops=72_845_203, quote=D("45908328746.71756"))
+    book = against(resting("A", Side.BUY, 10**9, D(10**12), D("0.002380130304957195")), pool=pool)
+    pay = payment(Side.SELL, "1", "1", base_drops=10**9, partial=True)
+    dry = match(replace(pay, quote=D("8424334961.317249")), book)
+    assert (dry.outcome, dry.takes, dry.pool_after) == (Outcome.PATH_DRY, (), None)
+    whole = match(replace(pay, quote=D("8424334961.317250")), book)
+    assert (whole.outcome, whole.pool_base_drops) == (Outcome.DONE, 16_371_585)
+
+
+def test_paying_no_more_than_the_backward_direction_gets_no_more_than_it() -> None:
+    # Backwards 4 was had for 10. Forwards 10 would get 5; the part of 4 costs 9.6, that is 10, too.
+    hand = Paying(D(10), D(10), D(4))
+    assert hand.take(AtRate(D("2.4"), True), D(10), D(5))
+    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (10, 4, (10, 4))
+    # At 2 the part of 4 costs only 8: then the two directions stay apart.
+    apart = Paying(D(10), D(10), D(4))
+    apart.take(AtRate(D(2), True), D(10), D(5))
+    assert apart.result() == (10, 5)
+
+
+def test_the_second_of_two_takes_is_made_to_agree_with_the_backward_direction() -> None:
+    hand = Paying(D(20), D(20), D(9))
+    hand.take(AtRate(D(2), True), D(10), D(5))
+    hand.take(AtRate(D("2.4"), True), D(10), D(5))
+    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (10, 4, (20, 9))
+    assert not hand.take(AtRate(D(2), True), D(10), D(5))
+
+
+def test_hands_that_took_nothing_have_nothing() -> None:
+    assert Getting(D(5)).result() == Paying(D(5), D(5), D(5)).result() == (0, 0)

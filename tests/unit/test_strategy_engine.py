@@ -212,7 +212,9 @@ def test_a_level_below_the_least_notional_is_dropped_and_named_and_the_others_st
 
 
 def test_an_asset_so_dear_that_a_drop_is_too_much_is_named_too() -> None:
-    result = run([market("39990000", "40010000")], READY)[0]
+    # At 4,000,000 RLUSD per XRP a drop is worth 4: three of them make the most of 15 RLUSD.
+    result = run([market("3999000", "4001000")], READY)[0]
+    assert [quote.base_drops for quote in result.quotes] == [3, 3]
     assert names(result.gates) == set()
     dear = run([market("8999000000", "9001000000")], READY)[0]
     assert names(dear.gates) == {("MinNotional", "bid"), ("MinNotional", "ask")}
