@@ -59,7 +59,7 @@ def replay(options: argparse.Namespace) -> int:
     config = load_config(options.config or DEFAULT_CONFIG)
     decision: Decide = decide
     if options.orders is not None:
-        config = _limits_off(config)
+        config = limits_off(config)
         decision = Script(read_orders(options.orders)).decide
     result = _run(options, config, mode="replay", feed="recorded", duration=None, decision=decision)
     if options.fills_csv is not None:
@@ -67,7 +67,7 @@ def replay(options: argparse.Namespace) -> int:
     return _finish(options, result)
 
 
-def _limits_off(config: Config) -> Config:
+def limits_off(config: Config) -> Config:
     """Return `config` for a list of orders: the recording's own account, no expiry, no monitor in the way."""
     huge = Decimal(10) ** 12
     never = 1_000_000

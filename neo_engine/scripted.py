@@ -17,7 +17,7 @@ from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import BadNumber, UsageError
 from neo_engine.domain.number import DOWN, MILLION, UP, drops_from_xrp, issued_div, parse_number
-from neo_engine.domain.orders import PlaceOrder, Quote
+from neo_engine.domain.orders import OrderStatus, PlaceOrder, Quote
 from neo_engine.execution.diff import new_order
 from neo_engine.execution.tracking import with_new
 from neo_engine.tick import Decision, EngineState, Observation, pull, quoting_of, settle, undecided
@@ -85,7 +85,7 @@ class Script:
         for order in orders:
             self._by_offset.setdefault(order.offset, []).append(order)
         self._first_ledger: int | None = None
-        self._last_of_slot: dict[str, int] = {}
+        self._slots: dict[str, list[int]] = {}
         self._sequences: dict[int, int] = {}
 
     def decide(self, state: EngineState, seen: Observation, config: Config, now: int) -> Decision:
@@ -112,7 +112,7 @@ class Script:
         commands, new = [], []
         replaces: dict[int, int] = {}
         for row in due:
-            last = self._last_of_slot.get(row.slot)
+            last = self._last(row.slot, decision)
             quote = _quote(row)
             if last is not None and last in working:
                 replaces[row.number] = last
@@ -125,7 +125,7 @@ class Script:
                 )
             )
             new.append(new_order(row.number, quote, ledger_index))
-            self._last_of_slot[row.slot] = row.number
+            self._slots.setdefault(row.slot, []).append(row.number)
         return replace(
             decision,
             state=replace(decision.state, orders=with_new(decision.state.orders, new)),
@@ -136,6 +136,18 @@ class Script:
             quoting=quoting_of(tuple(command.quote for command in commands)),
             kept=decision.kept - len(replaces),
         )
+
+
+    def _last(self, slot: str, decision: Decision) -> int | None:
+        """Return the newest order of the slot that the ledger did not refuse: a tec left the older one."""
+        placed = self._slots.get(slot, [])
+        closed = decision.state.orders.closed
+        while placed:
+            ended = closed.get(placed[-1])
+            if ended is None or ended.status is not OrderStatus.REJECTED:
+                return placed[-1]
+            placed.pop()
+        return None
 
 
 def _quote(order: ScriptedOrder) -> Quote:

@@ -205,14 +205,13 @@ class Crossing:
 
     def _round(self, want: Decimal, cap: Decimal | None) -> _Round | None:
         done = self._walk(Getting(want))
-        if done.got <= 0 or done.overdrawn:
+        if done.got <= 0:
             return None
         if done.got != want and len(done.takes) + bool(done.pool_gets) > 1:
             # The server repeats the round with exactly what it could get: sums are rounded anew.
-            want = done.got
-            done = self._walk(Getting(want))
-            if done.got != want or done.overdrawn:
-                return None
+            done = self._walk(Getting(done.got))
+        if done.overdrawn:
+            return None
         if self._purse is not None:
             funds = self._purse.spendable
             cap = funds if cap is None else min(cap, funds)

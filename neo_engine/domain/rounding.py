@@ -35,7 +35,6 @@ from neo_engine.domain.number import (
     NEAREST,
     ONE,
     UP,
-    ZERO,
     issued,
     whole,
 )
@@ -102,8 +101,8 @@ def tick_rounded(side: Side, base_drops: int, quote: Decimal, tick_size: int, *,
     """Return (base_drops, quote, rate) of anyone's offer after the ledger's tick rounding.
 
     side: SELL pays XRP (an ask), BUY pays the token (a bid). sell: it carries tfSell. tick_size:
-    significant digits, 16 for off. An amount that rounds to zero means that the ledger places nothing:
-    (0, 0, 0) is returned. Raises BadNumber for amounts that are not positive or that no ledger can hold.
+    significant digits, 16 for off. No amount of a drop or more rounds to nothing, since three digits
+    move it by 1 % at most. Raises BadNumber for amounts that are not positive or that no ledger can hold.
     """
     if not (0 < base_drops <= MAX_DROPS and quote > 0):
         raise BadNumber(
@@ -122,8 +121,6 @@ def tick_rounded(side: Side, base_drops: int, quote: Decimal, tick_size: int, *,
         quote = _in_range(_STORED.multiply(Decimal(base_drops), rate))
     else:
         quote = ledger_divide(Decimal(base_drops), rate)
-    if not base_drops:
-        return 0, ZERO, ZERO
     return base_drops, quote, offer_rate(side, base_drops, quote)
 
 
@@ -145,8 +142,9 @@ def steady_amounts(side: Side, base_drops: int, price: Decimal, tick_size: int) 
     then rounded against us in its 16th digit, the quotient of the two lies a hair above the tick, and
     the ledger would move the offer by a whole tick. A few drops less change that digit, so smaller and
     smaller amounts are tried until one stands still. The steps grow because at some rates one drop
-    moves the digit's fraction by next to nothing. When none of STEADY_TRIES helps (amounts of a few
-    drops), what the ledger stores for the first ones is returned. (0, 0, 0): rounded to nothing.
+    moves the digit's fraction by next to nothing. When none helps (a few drops, or
+    ticks of 13 digits and more) the last ones tried are returned, and the ledger will store them one
+    tick further from the market.
     Raises BadNumber for amounts or a price that are not positive or that no ledger can hold.
     """
     if not (0 < base_drops <= MAX_DROPS and price > 0):
@@ -161,11 +159,7 @@ def steady_amounts(side: Side, base_drops: int, price: Decimal, tick_size: int) 
         drops = Decimal(base_drops - fewer)
         quote = _in_range(_STORED.multiply(drops, rate)) if selling else ledger_divide(drops, rate)
         stored_rate = ledger_divide(quote, drops) if selling else ledger_divide(drops, quote)
-        if tick.plus(stored_rate) == rate:
-            return base_drops - fewer, quote, stored_rate
         fewer += step
-        if fewer >= base_drops:
+        if tick.plus(stored_rate) == rate or fewer >= base_drops:
             break
-    first = Decimal(base_drops)
-    quote = _in_range(_STORED.multiply(first, rate)) if selling else ledger_divide(first, rate)
-    return stored_amounts(side, base_drops, quote, tick_size)
+    return int(drops), quote, stored_rate

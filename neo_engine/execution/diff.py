@@ -137,13 +137,14 @@ def _plan(
     for order in orders:
         slots.setdefault(order.slot, []).append(order)
     wanted = {quote.slot: quote for quote in quotes}
+    replaced: dict[str, Order] = {}
     for slot, held in slots.items():
         if not all(_movable(order, config, ledger_index) for order in held):
             plan.in_flight.append(slot)
             plan.standing.extend(held)
             wanted.pop(slot, None)
             continue
-        quote = wanted.pop(slot, None)
+        quote = wanted.get(slot)
         if quote is None:
             plan.cancels.extend((order, "no quote for its slot") for order in held)
             continue
@@ -152,9 +153,10 @@ def _plan(
         if keeps_its_place(first, quote, config, close_time):
             plan.kept += 1
             plan.standing.append(first)
+            del wanted[slot]
         else:
-            plan.places.append((quote, first))
-    plan.places.extend((quote, None) for quote in wanted.values())
+            replaced[slot] = first
+    plan.places.extend((quote, replaced.get(slot)) for slot, quote in wanted.items())
     return plan
 
 

@@ -19,7 +19,7 @@ others do later (no market impact), except that liquidity we already traded with
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -76,6 +76,27 @@ class _Sent:
     due_ledger: int
 
 
+PlaceRule = Callable[[LedgerUpdate], int]
+
+
+def boundaries(update: LedgerUpdate) -> tuple[int, ...]:
+    """Return the places our transactions can take: before, between and after the accounts' runs."""
+    transactions = update.transactions
+    inner = [
+        position
+        for position in range(1, len(transactions))
+        if transactions[position].account != transactions[position - 1].account
+    ]
+    return (0, *inner, len(transactions)) if transactions else (0,)
+
+
+def drawn_place(seed: int, update: LedgerUpdate) -> int:
+    """Return before which transaction ours apply, drawn from the seed and the ledger index alone."""
+    places = boundaries(update)
+    draw = hashlib.sha256(f"{seed} {update.ledger_index}".encode()).digest()
+    return places[int.from_bytes(draw[:8], "big") % len(places)]
+
+
 class PaperExchange:
     """Implements ports.Exchange against a feed of real ledgers."""
 
@@ -88,6 +109,7 @@ class PaperExchange:
         arrival_delay_ledgers: int,
         last_ledger_offset: int,
         depth_levels: int,
+        place: PlaceRule | None = None,
     ) -> None:
         self._book = book
         self._account = account
@@ -95,6 +117,7 @@ class PaperExchange:
         self._delay = arrival_delay_ledgers
         self._last_ledger_offset = last_ledger_offset
         self._depth = depth_levels
+        self._place: PlaceRule = place or (lambda update: drawn_place(seed, update))
         self._commands: dict[str, Command] = {}
         self._sent: list[_Sent] = []
         self._shared = SharedBook(book, account)
@@ -193,17 +216,6 @@ class PaperExchange:
         """Nothing to release: the paper exchange holds no file and no socket."""
 
     # our transactions
-
-    def _place(self, update: LedgerUpdate) -> int:
-        """Return before which transaction ours apply: a boundary between two accounts' transactions."""
-        transactions = update.transactions
-        boundaries = [0]
-        for position in range(1, len(transactions)):
-            if transactions[position].account != transactions[position - 1].account:
-                boundaries.append(position)
-        boundaries.append(len(transactions))
-        draw = hashlib.sha256(f"{self._seed} {update.ledger_index}".encode()).digest()
-        return boundaries[int.from_bytes(draw[:8], "big") % len(boundaries)]
 
     def _arrive(self, ledger_index: int, transaction_index: int) -> None:
         waiting = []

@@ -315,12 +315,13 @@ def _take_update(desk: _Desk, update: OrderUpdate) -> None:
             ended = replace(ended, result_code=update.reason)
         desk.put(ended)
         return
+    newer = update.remaining_base_drops <= order.remaining_base_drops  # an offer never grows
     desk.put(
         replace(
             order,
             status=target,
-            remaining_base_drops=update.remaining_base_drops,
-            remaining_quote=update.remaining_quote,
+            remaining_base_drops=update.remaining_base_drops if newer else order.remaining_base_drops,
+            remaining_quote=update.remaining_quote if newer else order.remaining_quote,
             cancel_sent_ledger=order.cancel_sent_ledger if target is OrderStatus.PENDING_CANCEL else None,
         )
     )

@@ -55,9 +55,8 @@ class LineReader:
         try:
             self._file = path.open("rb")
         except OSError as error:
-            raise FeedError(
-                f"recording {path}: cannot be opened ({error.strerror}); check the path"
-            ) from error
+            why = f"recording {path}: cannot be opened ({error.strerror})"
+            raise FeedError(f"{why}; check the path and its permissions") from error
         self._path = path
         self._blocks: queue.Queue[Block] = queue.Queue(maxsize=QUEUE_BLOCKS)
         self._stop = threading.Event()
@@ -83,17 +82,21 @@ class LineReader:
                 self.ended = True
 
     def close(self) -> None:
-        """Stop the thread and close the file; may be called twice."""
+        """Stop the thread and close the file; may be called twice. Afterwards there are no more lines."""
         self._stop.set()
+        self.ended = True
         self._thread.join(JOIN_SECONDS)
         self._file.close()
 
     # -- the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        last: Block = None
+        # What is put last always arrives, so that the one who waits for a block never waits for ever.
+        text = f"{self._path}: reading stopped unexpectedly"
+        last: Block = ReadFailure(kind=LedgerFaultKind.UNREADABLE_FILE, text=text)
         try:
             self._read_all()
+            last = None
         except _Failed as failed:
             last = failed.failure
         except (OSError, ValueError) as error:
@@ -101,7 +104,8 @@ class LineReader:
         except zlib.error as error:
             text = f"{self._path}: the compressed data is damaged ({error})"
             last = ReadFailure(kind=LedgerFaultKind.UNREADABLE_FILE, text=text)
-        self._put(last)
+        finally:
+            self._put(last)
 
     def _read_all(self) -> None:
         rest: list[bytes] = []

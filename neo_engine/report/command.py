@@ -8,6 +8,7 @@ cannot be read as a database of this version · 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sqlite3
 import sys
@@ -100,6 +101,8 @@ def _leave_stdout(stdout: TextIO) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see the module's text for the codes."""
     stdout, stderr = sys.stdout, sys.stderr
+    if isinstance(stdout, io.TextIOWrapper):
+        stdout.reconfigure(errors="backslashreplace")  # a letter the console lacks is no reason to fail
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as error:  # argparse has printed its usage line or the help

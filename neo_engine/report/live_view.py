@@ -259,7 +259,8 @@ class LiveView:
         top.add_column()
         bar: RenderableType = ""
         if state.duration_seconds:
-            bar = _bar(Decimal(state.elapsed_seconds), Decimal(state.duration_seconds))
+            passed = min(state.elapsed_seconds, state.duration_seconds)
+            bar = _bar(Decimal(passed), Decimal(state.duration_seconds))
         top.add_row(self._time_text(state, now), bar)
         safe = not has_line_drawing(self._stream)
         return Panel(
@@ -275,7 +276,7 @@ class LiveView:
         if state.duration_seconds is not None:
             left = max(state.duration_seconds - state.elapsed_seconds, 0)
             text += f" of {clock_text(state.duration_seconds)}, {clock_text(left)} left"
-            if rate > 0:
+            if left and rate > 0:
                 text += f" (about {clock_text(left / rate)} to wait)"
         return text
 

@@ -33,8 +33,7 @@ from neo_engine.domain.rounding import steady_amounts
 def quote_at(slot: str, side: Side, price: Decimal, size_rlusd: Decimal, tick_size: int) -> Quote | None:
     """Return the quote nearest to `price` (RLUSD per XRP) on our side of it, worth about `size_rlusd`.
 
-    None when it is worth less than a drop or less than the ledger can hold. Raises BadNumber when it
-    would be more than all XRP there is.
+    None when it is worth less than a drop. Raises BadNumber when it would be more than all XRP there is.
     """
     drops = whole(size_rlusd * MILLION / price, DOWN)
     if drops > MAX_DROPS:
@@ -42,8 +41,6 @@ def quote_at(slot: str, side: Side, price: Decimal, size_rlusd: Decimal, tick_si
     if drops <= 0:
         return None
     base_drops, quote, _ = steady_amounts(side, drops, price, tick_size)
-    if not base_drops:
-        return None
     return Quote(
         slot=slot,
         side=side,

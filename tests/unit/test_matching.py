@@ -19,6 +19,7 @@ from neo_engine.domain.book import BookOffer
 from neo_engine.domain.crossing import RemovalReason
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.hands import AtRate, Getting, Paying
+from neo_engine.domain.ledger import LedgerTransaction
 from neo_engine.domain.matching import (
     Liquidity,
     MatchResult,
@@ -27,6 +28,7 @@ from neo_engine.domain.matching import (
     TakerOrder,
     match,
 )
+from neo_engine.domain.taker import taker_order
 
 D = Decimal
 XRP = 1_000_000
@@ -514,20 +516,45 @@ def test_paying_no_more_than_the_backward_direction_gets_no_more_than_it() -> No
     # Backwards 4 was had for 10. Forwards 10 would get 5; the part of 4 costs 9.6, that is 10, too.
     hand = Paying(D(10), D(10), D(4))
     assert hand.take(AtRate(D("2.4"), True), D(10), D(5))
-    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (10, 4, (10, 4))
+    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (D(10), D(4), (D(10), D(4)))
     # At 2 the part of 4 costs only 8: then the two directions stay apart.
     apart = Paying(D(10), D(10), D(4))
     apart.take(AtRate(D(2), True), D(10), D(5))
-    assert apart.result() == (10, 5)
+    assert apart.result() == (D(10), D(5))
 
 
 def test_the_second_of_two_takes_is_made_to_agree_with_the_backward_direction() -> None:
     hand = Paying(D(20), D(20), D(9))
     hand.take(AtRate(D(2), True), D(10), D(5))
     hand.take(AtRate(D("2.4"), True), D(10), D(5))
-    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (10, 4, (20, 9))
+    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (D(10), D(4), (D(20), D(9)))
     assert not hand.take(AtRate(D(2), True), D(10), D(5))
 
 
 def test_hands_that_took_nothing_have_nothing() -> None:
-    assert Getting(D(5)).result() == Paying(D(5), D(5), D(5)).result() == (0, 0)
+    assert Getting(D(5)).result() == Paying(D(5), D(5), D(5)).result() == (D(0), D(0))
+
+
+def test_what_a_discarded_look_ahead_found_stale_stays_removed() -> None:
+    # Backwards the first round takes all of A and finds B expired; forwards it takes one XRP of A.
+    book = against(bid("A", "10", "2"), bid("B", "10", "2", expiration=NOW), bid("C", "10", "1.6"))
+    result = match(leg(Side.SELL, 15 * XRP, rounds=(XRP, 14 * XRP)), book)
+    assert taken(result) == {"A": (10 * XRP, D(20)), "C": (5 * XRP, D(8))}
+    assert removed(result) == {"B": RemovalReason.EXPIRED}
+
+
+def test_a_transaction_that_asks_for_nothing_is_no_taker() -> None:
+    tx = LedgerTransaction(
+        tx_hash="H",
+        index=0,
+        kind="OfferCancel",
+        account="rA",
+        result="tesSUCCESS",
+        fee_drops=10,
+        account_sequence=1,
+        ticket=None,
+        cancels=1,
+        changes=(),
+        taker=None,
+    )
+    assert taker_order(tx, funds=None, may_rest=True) is None

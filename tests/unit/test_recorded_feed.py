@@ -458,6 +458,24 @@ def test_an_impossible_speed_is_refused(text: str) -> None:
         parse_speed(text)
 
 
+def test_a_closed_feed_ends() -> None:
+    feed = opened(CUT)
+    feed.start()
+    feed.close()
+    items = [feed.next(1.0) for _ in range(200)]
+    assert isinstance(items[-1], FeedEnd)
+
+
+def test_faults_are_counted_by_kind(tmp_path: Path) -> None:
+    lines = good_lines()
+    feed = opened(write(tmp_path / "x.jsonl", *lines[:4], lines[3], lines[3], lines[1], *lines[4:]))
+    feed.start()
+    while not isinstance(feed.next(1.0), FeedEnd):
+        pass
+    feed.close()
+    assert feed.fault_counts == {Kinds.DUPLICATE_LEDGER: 2, Kinds.OUT_OF_ORDER_LEDGER: 1}
+
+
 def test_misuse_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="silence_after_seconds"):
         RecordedFeed(CUT, speed=None, clock=FakeClock(), silence_after_seconds=0)

@@ -36,7 +36,9 @@ def database(tmp_path: Path) -> Path:
 def spoil(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE ticks SET inventory_xrp_drops = 81000000 WHERE tick = 10")
-        connection.execute("UPDATE sessions SET halt_detail = '<b>caf\u00e9 \u4e2d</b> [red]x[/red]'")
+        connection.execute(
+            "UPDATE sessions SET halt_detail = ?", ("<b>caf\u00e9 \u4e2d</b> [red]x[/red]\x1b[2J\n",)
+        )
 
 
 def test_the_reconciliation_lines_stand_alone_in_the_text(
@@ -102,6 +104,7 @@ def test_a_code_page_without_line_drawing_or_foreign_letters_is_no_error(databas
     assert "\u2500" not in text
     assert "[red]x[/red]" in text
     assert "\\u4e2d" in text
+    assert "\x1b" not in text
 
 
 def test_a_strict_code_page_is_survived_by_the_command(database: Path, root: Path) -> None:
@@ -216,7 +219,7 @@ def test_a_reader_that_leaves_early_is_no_failure(database: Path, root: Path) ->
     assert errors == b""
 
 
-def test_a_report_leaves_no_trace_in_the_database(database: Path, tmp_path: Path) -> None:
+def test_a_report_leaves_no_trace_in_the_database(database: Path) -> None:
     before = database.read_bytes()
     main(["--db", str(database), "--json"])
     assert database.read_bytes() == before

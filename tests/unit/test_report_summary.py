@@ -288,10 +288,10 @@ def test_a_sale_beyond_what_is_held_opens_a_short_at_what_it_brought() -> None:
     books = Books()
     books.fill(side="buy", drops=4_000_000, quote_delta=D(-8), rounding=D(0))
     books.fill(side="sell", drops=6_000_000, quote_delta=D(15), rounding=D(0))
-    assert (books.drops, books.realised, books.cost) == (-2_000_000, 2, -5)
+    assert (books.drops, books.realised, books.cost) == (-2_000_000, D(2), D(-5))
     # Bought back for 4: the short is closed with 1 earned.
     books.fill(side="buy", drops=2_000_000, quote_delta=D(-4), rounding=D(0))
-    assert (books.drops, books.realised, books.cost) == (0, 3, 0)
+    assert (books.drops, books.realised, books.cost) == (0, D(3), D(0))
 
 
 def test_a_withdrawal_realises_its_share_at_its_mark() -> None:
@@ -299,4 +299,4 @@ def test_a_withdrawal_realises_its_share_at_its_mark() -> None:
     books = Books()
     books.capital(sign=1, drops=10_000_000, quote=D(0), mark=D(2))
     books.capital(sign=-1, drops=4_000_000, quote=D(0), mark=D("2.5"))
-    assert (books.realised, books.cost, books.net_capital, books.overlay_drops) == (2, 12, 10, 6_000_000)
+    assert (books.realised, books.cost, books.net_capital, books.overlay_drops) == (D(2), D(12), D(10), 6_000_000)

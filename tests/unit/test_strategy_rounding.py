@@ -92,10 +92,27 @@ def test_a_quotient_leans_upwards_as_the_servers_does() -> None:
     assert ledger_divide(Decimal(2), Decimal(1)) == 2
 
 
-def test_an_ask_worth_less_than_the_smallest_unit_places_nothing() -> None:
-    # A bid with tfSell keeps its RLUSD; at this rate that buys 0.4 drops, which is none.
-    assert tick_rounded(Side.SELL, 1, Decimal(10), 7, sell=False)[0] == 1
-    assert tick_rounded(Side.BUY, 1, Decimal("1E-10"), 3, sell=True)[0] == 1
+def test_a_tick_as_fine_as_the_amounts_ends_the_search_at_its_limit() -> None:
+    # 546,706 XRP at 14 digits: every amount tried is stored one unit of the last place away.
+    drops, quote, _ = steady_amounts(Side.SELL, 546_706_252_904, Decimal("73059.9994606308"), 14)
+    assert 546_706_252_904 - drops == (STEADY_TRIES - 1) * STEADY_TRIES // 2
+    stored = stored_amounts(Side.SELL, drops, quote, 14)
+    assert 0 < stored[1] / quote - 1 < Decimal("2E-13")
+
+
+def test_the_coarsest_tick_leaves_a_single_drop_standing() -> None:
+    # 1 % is the most a tick of three digits moves: 1.01 drops from 1.001, 0.99 from 1.
+    assert tick_rounded(Side.SELL, 1, Decimal("10.01"), 3, sell=False)[0] == 1
+    assert tick_rounded(Side.BUY, 1, Decimal("0.9990009990009990"), 3, sell=True)[0] == 1
+
+
+def test_three_drops_that_cannot_stand_still_end_a_tick_away() -> None:
+    # 1000000 / 500371.203743407 = 1.99851..., up to 1.9986: 3 / 1.9986 and 2 / 1.9986 both round down.
+    drops, quote, _ = steady_amounts(Side.BUY, 3, Decimal("500371.203743407"), 5)
+    stored = stored_amounts(Side.BUY, drops, quote, 5)
+    assert drops == 2
+    assert quote == Decimal("1.000700490343240")
+    assert stored[1] == Decimal("1.000650422774804")  # 2 / 1.9987 = 1.00065042277480362...
 
 
 @pytest.mark.parametrize(

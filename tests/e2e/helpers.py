@@ -1,0 +1,326 @@
+"""Runs the real programs on real files and looks at what they left: no part of the engine is imported
+to judge it, except the list of halt reasons' codes and order statuses that the documents promise.
+
+Every process gets a time limit, so a program that hangs is a failed test and never a hanging one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neo_engine.bootstrap import EMBEDDED_RECORDING
+
+ROOT = Path(__file__).resolve().parents[2]
+CUT = ROOT / "tests" / "data" / "calm_cut.jsonl.gz"
+EMBEDDED = EMBEDDED_RECORDING
+TIME_LIMIT_SECONDS = 60.0  # a whole recording takes about 2 s; the rest is a busy machine
+DEAD_ORDER = ("FILLED", "CANCELED", "EXPIRED", "DENIED", "REJECTED")
+XRP = "XRP"
+TRACEBACK = "Traceback (most recent call last)"
+
+Argument = str | Path | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A program that ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """stdout as one JSON object; anything else on it fails the test."""
+        document = json.loads(self.out, parse_float=Decimal)
+        assert isinstance(document, dict)
+        return document
+
+    def error(self, code: int) -> str:
+        """The one line on stderr of a refusal with exit code `code`."""
+        assert self.code == code, (self.code, self.out, self.err)
+        lines = self.err.splitlines()
+        assert TRACEBACK not in self.err
+        assert self.out == ""
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a user who stands in the project's folder, on a narrow plain terminal."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
+
+
+def start(program: Sequence[Argument], **popen: Any) -> subprocess.Popen[str]:
+    """Start `python program...` with its output caught."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        **popen,
+    )
+
+
+def finish(process: subprocess.Popen[str], seconds: float = TIME_LIMIT_SECONDS) -> Done:
+    """Wait for a program; one that does not end in time is killed and fails the test."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"still running after {seconds} s: {process.args!r}\n{err[-2000:]}") from None
+    return Done(code=process.returncode, out=out, err=err)
+
+
+def run(program: Sequence[Argument], **popen: Any) -> Done:
+    """Run `python program...` to its end."""
+    return finish(start(program, **popen))
+
+
+def session_command(
+    db: Path,
+    *,
+    config: Path | None = None,
+    recording: Path | None = None,
+    duration: str = "1d",
+    speed: str = "max",
+    seed: int = 1,
+) -> list[Argument]:
+    """The arguments of a paper session that prints JSON; duration 1d: until the recording ends."""
+    return [
+        ROOT / "run_paper_session.py",
+        *("--config", config or ROOT / "config" / "paper.yaml"),
+        *("--recording", recording or CUT),
+        *("--duration", duration, "--speed", speed, "--seed", seed, "--db", db, "--json"),
+    ]
+
+
+def session(db: Path, **choices: Any) -> Done:
+    """Run a paper session to its end."""
+    return run(session_command(db, **choices))
+
+
+def engine(*arguments: Argument, **popen: Any) -> Done:
+    """Run `python -m neo_engine VERB ...` to its end."""
+    return run(["-m", "neo_engine", *arguments], **popen)
+
+
+def report(db: Path, *arguments: Argument) -> dict[str, Any]:
+    """The report of a session as JSON."""
+    done = run([ROOT / "summarize_paper_run.py", "--db", db, "--json", *arguments])
+    assert done.code == 0, done.err
+    return done.json
+
+
+def write_config(folder: Path, **changes: object) -> Path:
+    """Write config/paper.yaml with changed keys; `risk__max_loss_rlusd=1` means risk.max_loss_rlusd."""
+    content = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
+    for path, value in changes.items():
+        *sections, key = path.split("__")
+        place = content
+        for name in sections:
+            place = place[name]
+        place[key] = value
+    target = folder / "changed.yaml"
+    target.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return target
+
+
+def recorded_lines(source: Path) -> list[bytes]:
+    """The lines of a recording: the header, then one a ledger."""
+    with gzip.open(source) as file:
+        return file.read().splitlines()
+
+
+def write_recording(path: Path, lines: Sequence[bytes]) -> Path:
+    """Write lines as a plain recording."""
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+def rows(db: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """Ask the database read-only, as any outside program may."""
+    with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def last_session(db: Path) -> dict[str, Any]:
+    """The newest row of `sessions`, and engine_state's words on the halt."""
+    with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+        connection.row_factory = sqlite3.Row
+        row = connection.execute("SELECT * FROM sessions ORDER BY session_id DESC LIMIT 1").fetchone()
+        state = dict(connection.execute("SELECT key, value FROM engine_state").fetchall())
+    return {**dict(row), "state": state}
+
+
+def wait_for(what: str, true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until `true()`; fail naming `what` when it does not come in time."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.01)
+
+
+def ticks_stored(db: Path) -> int:
+    """How many ticks are on disk; 0 while the database is being made."""
+    if not db.exists():
+        return 0
+    try:
+        return int(rows(db, "SELECT count(*) FROM ticks")[0][0])
+    except sqlite3.OperationalError:
+        return 0  # the first migration has not been committed yet
+
+
+def started_session(db: Path, *, ticks: int = 15, **choices: Any) -> subprocess.Popen[str]:
+    """Start a session and return once it has stored `ticks` more ticks, its first orders among them."""
+    before = ticks_stored(db)
+    process = start(session_command(db, **choices))
+    try:
+        wait_for(f"{ticks} ticks in {db}", lambda: ticks_stored(db) >= before + ticks)
+    except AssertionError:
+        stop(process)
+        raise
+    return process
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a process whatever it does; for clean-up."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def check_database(db: Path) -> None:
+    """What must hold in any database at rest, whatever happened to the programs that wrote it."""
+    assert rows(db, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(db, "PRAGMA foreign_key_check") == []
+    assert rows(db, "SELECT session_id FROM sessions WHERE ended_at IS NULL") == []
+    assert working_orders(db) == []
+    keys = rows(db, "SELECT session_id, ledger_index, transaction_index, node FROM fills")
+    assert len(keys) == len(set(keys))
+    for (session_id,) in rows(db, "SELECT session_id FROM sessions"):
+        _check_ticks(db, session_id)
+        _check_inventory(db, session_id)
+        _check_overlay(db, session_id)
+
+
+def working_orders(db: Path) -> list[tuple[Any, ...]]:
+    """Orders that are not at their end."""
+    found = rows(db, "SELECT session_id, id, status FROM orders")
+    return [row for row in found if row[2] not in DEAD_ORDER]
+
+
+def _check_ticks(db: Path, session_id: int) -> None:
+    """Whole ticks only: numbered without a gap, each ledger tick with its snapshot, every row with its tick."""
+    numbers = [
+        row[0] for row in rows(db, "SELECT tick FROM ticks WHERE session_id = ? ORDER BY tick", session_id)
+    ]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for table in ("fills", "inventory_ledger", "submissions", "market_snapshots", "feed_faults"):
+        used = {row[0] for row in rows(db, f"SELECT tick FROM {table} WHERE session_id = ?", session_id)}
+        assert used <= set(numbers), (table, used)
+    ledgers = rows(
+        db, "SELECT tick FROM ticks WHERE session_id = ? AND kind = 'ledger' ORDER BY tick", session_id
+    )
+    snapshots = rows(db, "SELECT tick FROM market_snapshots WHERE session_id = ? ORDER BY tick", session_id)
+    assert snapshots == ledgers
+    for tick, placed, fills in rows(
+        db, "SELECT tick, placed, fills FROM ticks WHERE session_id = ?", session_id
+    ):
+        counted = "SELECT count(*) FROM {} WHERE session_id = ? AND {} = ?"
+        assert rows(db, counted.format("orders", "created_tick"), session_id, tick) == [(placed,)]
+        assert rows(db, counted.format("fills", "tick"), session_id, tick) == [(fills,)]
+
+
+def _check_inventory(db: Path, session_id: int) -> None:
+    """Each asset's last `new_balance` is the sum of the session's fills."""
+    drops, quote = 0, Decimal(0)
+    for side, fill_drops, delta in rows(
+        db, "SELECT side, xrp_drops, rlusd_balance_delta FROM fills WHERE session_id = ?", session_id
+    ):
+        drops += fill_drops if side == "buy" else -fill_drops
+        quote += Decimal(delta)
+    last = dict(
+        rows(
+            db,
+            "SELECT asset, new_balance FROM inventory_ledger WHERE id IN (SELECT max(id) FROM "
+            "inventory_ledger WHERE session_id = ? GROUP BY asset)",
+            session_id,
+        )
+    )
+    assert Decimal(last.get(XRP, 0)) == Decimal(drops) / 1_000_000
+    assert Decimal(last.get("RLUSD", 0)) == quote
+
+
+def _check_overlay(db: Path, session_id: int) -> None:
+    """The last tick's inventory is fills plus the capital events applied, to the last digit."""
+    last = rows(
+        db,
+        "SELECT inventory_xrp_drops, inventory_rlusd FROM ticks WHERE session_id = ? "
+        "ORDER BY tick DESC LIMIT 1",
+        session_id,
+    )
+    if not last:
+        return
+    total = {XRP: Decimal(0), "RLUSD": Decimal(0)}
+    for kind, asset, amount in rows(
+        db,
+        "SELECT kind, asset, amount FROM capital_events WHERE session_id = ? AND status = 'applied'",
+        session_id,
+    ):
+        total[asset] += -Decimal(amount) if kind == "withdrawal" else Decimal(amount)
+    for asset, change in rows(
+        db, "SELECT asset, change FROM inventory_ledger WHERE session_id = ?", session_id
+    ):
+        total[asset] += Decimal(change)
+    assert (Decimal(last[0][0]) / 1_000_000, Decimal(last[0][1])) == (total[XRP], total["RLUSD"])
+
+
+def all_rows(db: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every table's rows but `sessions`, engine_state and migrations, without what names a run.
+
+    Left out: the session's id and the database's own numbering, which continue over sessions, and the
+    times of the wall clock (`capital_events.created_at`).
+    """
+    tables = {}
+    with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        for name in ROW_TABLES:
+            found = connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall()
+            tables[name] = [
+                {key: row[key] for key in row.keys() if key not in RUN_COLUMNS.get(name, ())}  # noqa: SIM118
+                for row in found
+            ]
+    return tables
+
+
+ROW_TABLES = (
+    "ticks",
+    "market_snapshots",
+    "orders",
+    "submissions",
+    "fills",
+    "inventory_ledger",
+    "capital_events",
+    "feed_faults",
+    "reconciliations",
+)
+RUN_COLUMNS = {"capital_events": ("created_at",)}
