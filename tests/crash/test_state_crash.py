@@ -54,7 +54,7 @@ def test_a_writer_killed_at_random_leaves_whole_ticks_and_loses_none_it_committe
     tmp_path: Path, group: int
 ) -> None:
     moments = random.Random(SEED + group)
-    for number in range(KILLS // 2):
+    for number in range(KILLS):
         path = tmp_path / f"{number}.db"
         last = killed(python(WRITER, path, group), moments.uniform(0, 0.12))
         with closing(StateManager.open(path, OPTIONS)) as store:

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from benchmarks.state_workload import session_start, stream
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
@@ -62,12 +63,12 @@ def write_ticks(store: StateManager, ticks: int, start: int = 1) -> None:
                 store.commit_outcome(outcome)
 
 
-def rows(path: Path, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+def rows(path: Path, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query, values).fetchall()
 
 
-def one(path: Path, query: str, values: tuple[object, ...] = ()) -> object:
+def one(path: Path, query: str, values: tuple[object, ...] = ()) -> Any:
     found = rows(path, query, values)
     assert len(found) == 1, found
     assert len(found[0]) == 1, found
@@ -79,7 +80,7 @@ def counts(path: Path, tables: tuple[str, ...] | list[str]) -> dict[str, int]:
         return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
 
 
-def everything(path: Path) -> dict[str, list[tuple[object, ...]]]:
+def everything(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table in key order."""
     return {table: rows(path, f"SELECT * FROM {table} ORDER BY 1, 2") for table in DATA_TABLES}
 
@@ -105,6 +106,7 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

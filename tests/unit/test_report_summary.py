@@ -43,10 +43,10 @@ def changed(path: Path, sql: str, *values: object) -> SessionSummary:
 
 def test_inventory_is_fills_plus_overlay_to_the_last_digit(summary: SessionSummary) -> None:
     xrp, quote = summary.xrp, summary.quote
-    assert (xrp.start, xrp.fills_only, xrp.capital_overlay, xrp.inventory) == (100, -23, 103, 80)
-    assert (quote.start, quote.capital_overlay) == (220, 170)
+    assert (xrp.start, xrp.fills_only, xrp.capital_overlay, xrp.inventory) == (D(100), D(-23), D(103), D(80))
+    assert (quote.start, quote.capital_overlay) == (D(220), D(170))
     assert (quote.fills_only, quote.inventory) == (D("46.6500000000001"), D("216.6500000000001"))
-    assert (xrp.engine_total, quote.engine_total) == (80, D("216.6500000000001"))
+    assert (xrp.engine_total, quote.engine_total) == (D(80), D("216.6500000000001"))
 
 
 def test_fees_lower_the_balance_and_only_what_a_ledger_holds_is_a_fee(summary: SessionSummary) -> None:
@@ -76,7 +76,7 @@ def test_the_parts_add_up_exactly(summary: SessionSummary) -> None:
 def test_fills_are_counted_by_side_and_liquidity_with_their_average_price(summary: SessionSummary) -> None:
     fills = summary.fills
     assert (fills.count, fills.maker, fills.taker) == (3, 2, 1)
-    assert (fills.volume_xrp, fills.volume_quote) == (43, D("86.45"))
+    assert (fills.volume_xrp, fills.volume_quote) == (D(43), D("86.45"))
     assert [(g.side, g.liquidity, g.count, g.average_price) for g in fills.groups] == [
         ("buy", "maker", 1, D("1.99")),
         ("sell", "maker", 1, D("2.02")),
@@ -299,4 +299,9 @@ def test_a_withdrawal_realises_its_share_at_its_mark() -> None:
     books = Books()
     books.capital(sign=1, drops=10_000_000, quote=D(0), mark=D(2))
     books.capital(sign=-1, drops=4_000_000, quote=D(0), mark=D("2.5"))
-    assert (books.realised, books.cost, books.net_capital, books.overlay_drops) == (D(2), D(12), D(10), 6_000_000)
+    assert (books.realised, books.cost, books.net_capital, books.overlay_drops) == (
+        D(2),
+        D(12),
+        D(10),
+        6_000_000,
+    )

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,7 @@ def test_a_run_on_an_old_database_is_preceded_by_a_backup_and_old_ones_are_prune
     path = tmp_path / "neo.db"
     options = replace(OPTIONS, backups_kept=2)
     for day in range(5):
-        moment = NOW + timedelta(days=day)
-        StateManager.open(path, options, now=lambda moment=moment: moment).close()
+        StateManager.open(path, options, now=partial(NOW.__add__, timedelta(days=day))).close()
         folder = backups_folder(path)
         assert folder.exists() == (day > 0)  # a new database has nothing to lose
         if day == 1:

@@ -396,7 +396,7 @@ def test_a_write_to_a_database_made_read_only_is_refused_by_name(tmp_path: Path)
     path = tmp_path / "neo.db"
     with opened(path) as store:
         store._connection.execute("PRAGMA query_only = ON")
-        with pytest.raises(StateError, match="SQLITE_READONLY.*writable"):
+        with pytest.raises(StateError, match=r"SQLITE_READONLY.*writable"):
             store.commit_intent(intent(1))
         store._connection.execute("PRAGMA query_only = OFF")
         store.commit_intent(intent(1))

@@ -33,10 +33,13 @@ def test_a_dead_session_gets_its_reason_and_what_is_known_of_it(tmp_path: Path) 
     assert reopened(path) == Recovered(sessions=(1,), paper_orders=2, orphans=0)
     row = rows(
         path,
-        "SELECT ended_at, halt_reason, halt_detail, ticks, first_ledger, last_ledger, market_start, market_end, "
-        "fingerprint FROM sessions",
+        "SELECT ended_at, halt_reason, halt_detail, ticks, first_ledger, last_ledger, market_start, "
+        "market_end, fingerprint FROM sessions",
     )
-    detail = "process 4711 ended without closing the session; last tick 11, last ledger 1011, 2 orders still working"
+    detail = (
+        "process 4711 ended without closing the session; last tick 11, last ledger 1011, "
+        "2 orders still working"
+    )
     # Tick t closes 4t seconds after 20:37:00; the workload's fingerprint of a tick is its number.
     last = "2026-11-20T20:37:44Z"
     assert row == [

@@ -203,6 +203,28 @@ def test_the_order_of_one_ledgers_news_does_not_matter() -> None:
     assert (names(forward), one(forward).status) == ([], S.FILLED)
 
 
+def test_news_of_two_ledgers_is_taken_in_their_order() -> None:
+    # The replace failed in 1003, the order came back and was partly filled in 1004.
+    leaving = order(1, "bid-1", "2", 7 * XRP, S.PENDING_CANCEL)
+    news = [update(leaving, S.OPEN, 7 * XRP, ledger=1003)]
+    after = one(apply(orders_of([leaving]), news, [fill(leaving, XRP, ledger=1004)]))
+    assert (after.status, after.cancel_sent_ledger) == (S.PARTIALLY_FILLED, None)
+
+
+def test_a_fill_of_a_later_ledger_than_the_cancel_is_a_fault_in_the_same_batch_too() -> None:
+    before = order(1, "bid-1", "2", 7 * XRP)
+    result = apply(orders_of([before]), [update(before, S.CANCELED, 0)], [fill(before, XRP, ledger=1003)])
+    assert (names(result), one(result).status) == (["fill_after_close"], S.CANCELED)
+
+
+def test_an_offer_never_grows_by_late_news() -> None:
+    before = order(1, "bid-1", "2", 7 * XRP)
+    orders = apply(orders_of([before]), [], [fill(before, 3 * XRP)]).orders
+    result = apply(orders, [update(before, S.OPEN, 7 * XRP)], [])
+    assert result.orders.working[0].remaining_base_drops == 4 * XRP
+    assert result.orders.working[0].remaining_quote == D(8)
+
+
 def test_old_news_changes_nothing() -> None:
     before = order(1, "bid-1", "2", 7 * XRP)
     orders = apply(orders_of([before]), [update(before, S.PARTIALLY_FILLED, 4 * XRP, ledger=1010)], []).orders
