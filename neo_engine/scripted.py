@@ -137,7 +137,6 @@ class Script:
             kept=decision.kept - len(replaces),
         )
 
-
     def _last(self, slot: str, decision: Decision) -> int | None:
         """Return the newest order of the slot that the ledger did not refuse: a tec left the older one."""
         placed = self._slots.get(slot, [])

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from neo_engine.bootstrap import PAPER_AGENT
@@ -176,14 +177,42 @@ def report(name: str, paper: Filled, live: Filled) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What `settle` looks with: live fills, the ledgers, and how to run with given places."""
+
+    live: Filled
+    updates: dict[int, LedgerUpdate]
+    run_with: Callable[[dict[int, int]], Run]
+    seed: int
+
+    def kept(self, run: Run, before: int) -> int:
+        """Return how many orders before number `before` agree."""
+        return sum(1 for order in run.arrived if order < before and agrees(order, run.filled, self.live))
+
+    def better(self, order: int, run: Run, places: dict[int, int]) -> tuple[Run, dict[int, int]] | None:
+        """Return the run and places under which `order` agrees and no earlier one is lost, if any."""
+        own_ledgers = set(run.arrived.values())
+        for ledger in sorted({run.arrived[order], run.ended.get(order, 0)} & own_ledgers):
+            now = places.get(ledger, drawn_place(self.seed, self.updates[ledger]))
+            for place in boundaries(self.updates[ledger]):
+                if place == now:
+                    continue
+                moved = {**places, ledger: place}
+                tried = self.run_with(moved)
+                if agrees(order, tried.filled, self.live) and self.kept(tried, order) >= self.kept(
+                    run, order
+                ):
+                    return tried, moved
+        return None
+
+
 def settle(
-    market: Market,
-    live: Filled,
-    run_with: Callable[[dict[int, int]], Run],
-    seed: int,
+    market: Market, live: Filled, run_with: Callable[[dict[int, int]], Run], seed: int
 ) -> tuple[Run, dict[int, int], list[int]]:
     """Return the run with the places that live fills imply, those places, and the orders still unlike."""
     updates = {update.ledger_index: update for update in market.updates}
+    search = Search(live=live, updates=updates, run_with=run_with, seed=seed)
     places: dict[int, int] = {}
     unlike: list[int] = []
     run = run_with(places)
@@ -192,34 +221,21 @@ def settle(
         wrong = [order for order in wrong if order not in unlike]
         if not wrong:
             return run, places, unlike
-        order = wrong[0]
-        better = _better(order, run, places, live, run_with, updates, seed)
-        if better is None:
-            unlike.append(order)
+        found = search.better(wrong[0], run, places)
+        if found is None:
+            unlike.append(wrong[0])
         else:
-            run, places = better
+            run, places = found
 
 
-def _better(order, run, places, live, run_with, updates, seed):  # type: ignore[no-untyped-def]
-    own_ledgers = set(run.arrived.values())
-    good = sum(1 for one in run.arrived if one < order and agrees(one, run.filled, live))
-    for ledger in sorted({run.arrived[order], run.ended.get(order, 0)} & own_ledgers):
-        now = places.get(ledger, drawn_place(seed, updates[ledger]))
-        for place in boundaries(updates[ledger]):
-            if place == now:
-                continue
-            tried = run_with({**places, ledger: place})
-            kept = sum(1 for one in tried.arrived if one < order and agrees(one, tried.filled, live))
-            if agrees(order, tried.filled, live) and kept >= good:
-                return tried, {**places, ledger: place}
-    return None
-
-
-def explain(order: int, run: Run, live: Filled, where: dict[int, list[tuple[int, str]]], known: set[str]) -> str:
+def explain(
+    order: int, run: Run, live: Filled, where: dict[int, list[tuple[int, str]]], known: set[str]
+) -> str:
     """Return what is known of an order that differs."""
     takers = [f"{hash_[:8]} in ledger {ledger}" for ledger, hash_ in where.get(order, [])]
     strangers = [hash_[:8] for _, hash_ in where.get(order, []) if hash_ not in known]
-    paper = [f"{fill.tx_hash[:8]} in ledger {fill.ledger_index}" for fill in run.fills if fill.order_id == order]
+    mine = [fill for fill in run.fills if fill.order_id == order]
+    paper = [f"{fill.tx_hash[:8]} in ledger {fill.ledger_index}" for fill in mine]
     cause = "an agent reacted: " + ", ".join(strangers) + " not in the recording" if strangers else ""
     return (
         f"order {order}: live {live.get(order, Decimal(0))} XRP ({', '.join(takers) or '-'}), "
@@ -241,7 +257,7 @@ def main(arguments: list[str]) -> int:
     live, where = read_live(options.live)
     config = limits_off(load_config(DEFAULT_CONFIG))
     for seed in range(1, options.seeds + 1):
-        drawn = paper_run(market, orders, config, lambda update, seed=seed: drawn_place(seed, update))
+        drawn = paper_run(market, orders, config, partial(drawn_place, seed))
         report(f"seed {seed}", drawn.filled, live)
     if not options.settle:
         return 0

@@ -61,7 +61,7 @@ def currency_code(symbol: str) -> str:
 
 
 class Side(Enum):
-    """Which way an order trades the base: BUY pays quote for XRP (a bid), SELL pays XRP for quote (an ask)."""
+    """Which way an order trades the base: BUY pays quote for XRP (a bid), SELL the other way (an ask)."""
 
     BUY = "buy"
     SELL = "sell"

@@ -46,7 +46,9 @@ LEGAL_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
             _S.PENDING_CANCEL,
         }
     ),
-    _S.OPEN: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELED, _S.EXPIRED, _S.UNKNOWN}),
+    _S.OPEN: frozenset(
+        {_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELED, _S.EXPIRED, _S.UNKNOWN}
+    ),
     _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.PENDING_CANCEL, _S.CANCELED, _S.EXPIRED, _S.UNKNOWN}),
     # A replace that ends in a tec leaves the old offer alive, so PENDING_CANCEL can go back.
     _S.PENDING_CANCEL: frozenset(

@@ -63,7 +63,6 @@ from neo_engine.execution.snapshot import market_snapshot
 from neo_engine.execution.takers import asked_of_book
 from neo_engine.ports import VenueReport
 
-
 DUST_DROPS = 1  # a rest that the ledger's own rounding leaves of an order filled whole
 
 
@@ -270,8 +269,7 @@ class PaperExchange:
         account, quote = self._account, command.quote
         side, replaced = quote.side, command.replaces_sequence
         if account.funds(side) <= 0:
-            self._refuse(command, Outcome.UNFUNDED.value)
-            return Outcome.UNFUNDED.value
+            return self._refuse(command, Outcome.UNFUNDED)
         old = account.remove_offer(replaced) if replaced is not None else None
         order = TakerOrder(
             kind=OrderKind.OFFER,
@@ -289,17 +287,18 @@ class PaperExchange:
             if old is not None and replaced is not None:  # a tec undoes the cancel too (XRPL_RULES 2.3)
                 account.offers[replaced] = old
                 account.owner_count += 1
-            self._refuse(command, result.outcome.value)
-            return result.outcome.value
+            return self._refuse(command, result.outcome)
         if old is not None and not old.expired:
             reason = f"replaced by order {command.order_id}"
             self._now.closed(old.order_id, OrderStatus.CANCELED, replaced, reason)
         self._settle_create(command, prepared, result, transaction_index)
-        return result.outcome.value
+        return str(result.outcome.value)
 
-    def _refuse(self, command: PlaceOrder, code: str) -> None:
+    def _refuse(self, command: PlaceOrder, outcome: Outcome) -> str:
+        code = str(outcome.value)
         self._now.closed(command.order_id, OrderStatus.REJECTED, None, code)
         self._still_standing(command.replaces_sequence)
+        return code
 
     def _still_standing(self, sequence: int | None) -> None:
         """Say that an order whose replacement or cancel failed is alive after all."""

@@ -1,6 +1,6 @@
 """Signals as flags: a handler only notes what came; the main loop acts between two steps.
 
-SIGINT, SIGTERM and (Windows) SIGBREAK end the session; SIGUSR1 (where it exists) is the kill switch.
+SIGINT, SIGTERM, SIGHUP and (Windows) SIGBREAK end the session; SIGUSR1 (where it exists) is the kill switch.
 A second signal asks to leave without waiting for the last cancels to be confirmed.
 """
 
@@ -14,6 +14,7 @@ from neo_engine.domain.halt import HaltReason
 _REASONS = {
     "SIGINT": HaltReason.INTERRUPTED_SIGINT,
     "SIGTERM": HaltReason.INTERRUPTED_SIGTERM,
+    "SIGHUP": HaltReason.INTERRUPTED_SIGTERM,  # the terminal was closed: nobody can press Ctrl-C any more
     "SIGBREAK": HaltReason.INTERRUPTED_SIGBREAK,
     "SIGUSR1": HaltReason.KILL_SWITCH,
 }

@@ -139,7 +139,7 @@ STATEMENTS: tuple[Statement, ...] = (
         sql=INSERT_CAPITAL
         + " ON CONFLICT (scope, request_id) DO UPDATE SET session_id = excluded.session_id, "
         "mark = excluded.mark, status = excluded.status, reason = excluded.reason, "
-        "effective_at = excluded.effective_at, tick = excluded.tick",
+        "effective_at = excluded.effective_at, tick = excluded.tick WHERE status = 'waiting'",
         every=False,
     ),
     Statement(name="faults", sql=_insert("feed_faults", "session_id, tick, kind, line, detail"), every=True),
