@@ -1,10 +1,10 @@
-"""How long inventory, risk, tracking, diff and reconciler take in one tick. Run: python -m benchmarks.bench_core
+"""How long inventory, risk, tracking, diff and reconciler take. Run: python -m benchmarks.bench_core
 
 The usual tick: two working orders, one a side, the quotes as they stand, nothing to do. Measured is all
 that a tick asks of the five together: tracking (no news), accounts, reconciliation (every tick here,
 though the engine does it every tenth), what may be committed, capital, monitors, approval, diff. The
-budget is a median below 60 microseconds; the busy tick (a fill, its booking, a replace prepared) has
-none and is shown beside it. Figures: see main().
+budget is a median below 60 microseconds; the busy tick (a fill and both sides replaced) has none.
+Measured on a shared 2-core machine with CPython 3.11: quiet 50, busy 82 (p95 75 and 112).
 """
 
 from __future__ import annotations
@@ -48,7 +48,12 @@ MID = Decimal("2.1247563")
 def _quote(slot: str, side: Side, price: str) -> Quote:
     drops = 7 * XRP
     return Quote(
-        slot=slot, side=side, price=Decimal(price), base_drops=drops, quote=7 * Decimal(price), expiration=None
+        slot=slot,
+        side=side,
+        price=Decimal(price),
+        base_drops=drops,
+        quote=7 * Decimal(price),
+        expiration=None,
     )
 
 
@@ -117,7 +122,12 @@ SEEN = RiskObservation(close_time=NOW, feed_faults=0, data_faults=(), kill=())
 TRUTH = VenueTruth(account=ACCOUNT, ledger_index=LEDGER + 5, close_time=NOW)
 OPENING = tuple(
     CapitalEvent(
-        request_id=name, kind=CapitalKind.OPENING, base_drops=drops, quote=Decimal(rlusd), note="", created_at=""
+        request_id=name,
+        kind=CapitalKind.OPENING,
+        base_drops=drops,
+        quote=Decimal(rlusd),
+        note="",
+        created_at="",
     )
     for name, drops, rlusd in (("xrp", 100 * XRP, 0), ("rlusd", 0, 220))
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 from neo_engine.config import Config
 from neo_engine.domain.assets import Pair, currency_code
 from neo_engine.domain.book import BookTracker
-from neo_engine.domain.errors import FeedError, StartupFailure, UsageError
+from neo_engine.domain.errors import FeedError, StartupFailure, StateError, UsageError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import drops_from_xrp
@@ -64,7 +64,9 @@ def run_session(options: SessionOptions, clock: Clock) -> SessionResult:
     `startup_failure`.
     """
     path = _recording_path(options)
-    with _open_state(options, clock) as store, SignalFlags() as signals:
+    # The signals come first and go last: one that comes while the database is opened or closed must not
+    # cut that short.
+    with SignalFlags() as signals, _open_state(options, clock) as store:
         try:
             return _run(options, clock, path, store, signals)
         except (FeedError, StartupFailure) as error:
@@ -137,8 +139,13 @@ def _open_state(options: SessionOptions, clock: Clock) -> Iterator[StateManager]
         options_of(config, group_commit_ticks=group, account_lock=None),
         now=clock.utc_now,
     )
-    with closing(store):
+    try:
         yield store
+    finally:
+        try:
+            store.close()
+        except StateError as error:  # every tick is stored or given up by now: only the WAL stays
+            log.error("closing the database: %s", error)
 
 
 def _recording_path(options: SessionOptions) -> Path:

@@ -12,16 +12,26 @@ import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 
 from neo_engine import __version__, cli_data, cli_session
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
-from neo_engine.domain.halt import EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
+from neo_engine.domain.halt import EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
 from neo_engine.domain.number import parse_number
 
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_DURATION_SECONDS = 10 * 365 * 86400
+MAX_SEED_DIGITS = 18  # what SQLite's 64-bit INTEGER holds
 
 Command = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, like every other error of the engine."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the usage code."""
+        self.exit(EXIT_USAGE, f"error: {message}; `{self.prog} --help` tells how\n")
 
 
 def duration(text: str) -> int:
@@ -48,6 +58,16 @@ def speed(text: str) -> str:
     return text
 
 
+def seed(text: str) -> int:
+    """Return a seed: any whole number the database can hold. Raises ArgumentTypeError otherwise."""
+    digits = text[1:] if text.startswith("-") else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_SEED_DIGITS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write a whole number of at most {MAX_SEED_DIGITS} digits"
+        )
+    return int(text)
+
+
 def _session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file, e.g. config/paper.yaml")
     parser.add_argument("--duration", type=duration, required=True, help="in the feed's time: 90s, 10m, 2h")
@@ -55,7 +75,7 @@ def _session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--feed", choices=("recorded", "simulated", "xrpl"), default="recorded")
     parser.add_argument("--recording", type=Path, help="recording file; without it the embedded one")
     parser.add_argument("--speed", type=speed, default="real", help="real, N times real, or max")
-    parser.add_argument("--seed", type=int, default=1, help="of everything random in the session")
+    parser.add_argument("--seed", type=seed, default=1, help="of everything random in the session")
     parser.add_argument("--endpoint", action="append", default=[], help="server URL (xrpl feed only)")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument("--quiet", action="store_true", help="no live view, warnings only")
@@ -63,7 +83,7 @@ def _session_arguments(parser: argparse.ArgumentParser) -> None:
 
 def paper_parser() -> argparse.ArgumentParser:
     """Return the parser of run_paper_session.py."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="run_paper_session.py",
         description="Run one timed paper session and store everything it does.",
         allow_abbrev=False,
@@ -75,7 +95,7 @@ def paper_parser() -> argparse.ArgumentParser:
 
 def engine_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m neo_engine VERB`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m neo_engine", description="The NEO market-making engine.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"NEO {__version__}")
@@ -96,7 +116,7 @@ def engine_parser() -> argparse.ArgumentParser:
     what.add_argument("--orders", type=Path, help="CSV offset,slot,side,price,size in place of the strategy")
     one.add_argument("--db", type=Path, required=True)
     one.add_argument("--fills-csv", type=Path, help="write the fills there")
-    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--seed", type=seed, default=1)
     one.add_argument("--speed", type=speed, default="max")
     one.add_argument("--json", action="store_true")
     one.add_argument("--quiet", action="store_true")
@@ -147,6 +167,9 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     except NeoError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNEXPECTED
+    except KeyboardInterrupt:  # before a session took the signals over, or after it gave them back
+        print("error: interrupted", file=sys.stderr)
+        return EXIT_SIGINT
 
 
 def run(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,13 @@ from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.errors import BadNumber, StateError, UsageError
 from neo_engine.domain.number import parse_number
 from neo_engine.ops.clock import SystemClock, iso
-from neo_engine.ops.control import capital_amounts, inbox_path, request_capital, request_kill
+from neo_engine.ops.control import (
+    REFUSED_SUFFIX,
+    capital_amounts,
+    inbox_path,
+    request_capital,
+    request_kill,
+)
 from neo_engine.ops.logs import setup_logging
 from neo_engine.state import backup as backups
 from neo_engine.state import queries
@@ -22,6 +28,7 @@ from neo_engine.state.manager import StateManager
 from neo_engine.state.options import StateOptions
 
 DEFAULT_QUOTE = "RLUSD"
+MAX_NOTE_CHARS = 500  # a sentence or two; the file that hands it to an engine is bounded too
 _MAINTENANCE = StateOptions(
     synchronous="FULL",
     busy_timeout_ms=5000,
@@ -67,6 +74,8 @@ def restore(options: argparse.Namespace) -> int:
 
 def kill(options: argparse.Namespace) -> int:
     """Leave the kill file; the engine sees it within a quarter of a second."""
+    if not options.db.exists():
+        raise StateError(f"{options.db}: no such file; give the database of the session with --db")
     path = request_kill(options.db, options.reason)
     holder = running_engine(options.db)
     if holder is None:
@@ -105,6 +114,8 @@ def _event(options: argparse.Namespace) -> CapitalEvent:
         drops, quote = capital_amounts(options.asset, amount, DEFAULT_QUOTE)
     except BadNumber as error:
         raise UsageError(f"capital add: {error}") from error
+    if len(options.note) > MAX_NOTE_CHARS:
+        raise UsageError(f"capital add: --note: {len(options.note)} characters, at most {MAX_NOTE_CHARS}")
     request_id = options.request_id or uuid.uuid4().hex
     if not (request_id.replace("-", "").isalnum() and len(request_id) <= 64):
         raise UsageError(f"capital add: --request-id {request_id!r}: use up to 64 letters, digits and dashes")
@@ -127,9 +138,10 @@ def _list_capital(db: Path) -> int:
     for session, kind, asset, amount, status, at, note, reason in rows:
         place = f"session {session}" if session is not None else "no session yet"
         print("  ".join(filter(None, (f"{kind} {amount} {asset}", status, place, at, note, reason))))
-    waiting = sorted(inbox_path(db).glob("*.json")) if inbox_path(db).is_dir() else []
-    for path in waiting:
+    for path in sorted(inbox_path(db).glob("*.json")):
         print(f"not yet taken up: {path}")
+    for path in sorted(inbox_path(db).glob(f"*{REFUSED_SUFFIX}")):
+        print(f"unreadable, refused: {path}")
     return 0
 
 

@@ -57,6 +57,8 @@ def paper(options: argparse.Namespace) -> int:
 def replay(options: argparse.Namespace) -> int:
     """Run the engine or a list of orders against a recording, and write the fills if asked."""
     config = load_config(options.config or DEFAULT_CONFIG)
+    if options.fills_csv is not None:
+        _check_target(options.fills_csv)
     decision: Decide = decide
     if options.orders is not None:
         config = limits_off(config)
@@ -140,6 +142,17 @@ def _finish(options: argparse.Namespace, result: SessionResult) -> int:
             file=sys.stderr,
         )
     return code
+
+
+def _check_target(target: Path) -> None:
+    """Raise UsageError unless the file can be written: better before a session than after it."""
+    try:
+        with target.open("a", encoding="utf-8"):
+            return
+    except OSError as error:
+        raise UsageError(
+            f"--fills-csv {target}: cannot be written ({error.strerror}); name another file"
+        ) from error
 
 
 def _write_fills(db: Path, result: SessionResult, target: Path) -> None:

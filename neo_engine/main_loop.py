@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUp
 from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.domain.orders import CancelOrder, Order, OrderUpdate, PreparedTransaction
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
+from neo_engine.domain.values import replace
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
 from neo_engine.ops.clock import iso
@@ -66,10 +67,11 @@ class MainLoop:
         self._session_id = 0
         self._n = _Progress(last_close_time=self._start_time)
         self._touch = TouchTelemetry()
+        self._touch_summary = self._touch.summary()
         self._decision: Decision | None = None
         self._waiting: list[CapitalEvent] = []
         self._kill: KillRequest | None = None
-        self._settled_capital: frozenset[str] = frozenset()
+        self._known_capital: set[str] = set()
 
     def run(self) -> SessionResult:
         """Run the session to its end and return how it ended; only startup failures are raised.
@@ -98,7 +100,7 @@ class MainLoop:
         try:
             self._session_id = s.store.begin_session(session_start(s))
             waiting = s.store.waiting_capital()
-            self._settled_capital = s.store.settled_capital()
+            self._known_capital = {*s.store.settled_capital(), *(event.request_id for event in waiting)}
         except StateError as error:
             raise StartupFailure(str(error)) from error
         opening = s.opening
@@ -116,13 +118,14 @@ class MainLoop:
                 )
         self._waiting.extend(waiting)
         log.info(
-            "session %d begins: %s %s on the %s feed, %s XRP and %s in the account, seed %d",
+            "session %d begins: %s %s on the %s feed, %s XRP and %s %s in the account, seed %d",
             self._session_id,
             s.mode,
             s.pair,
             s.feed_name,
             plain(xrp_from_drops(opening.base_drops)),
             plain(opening.quote),
+            s.pair.rpartition("/")[2],
             s.seed,
         )
 
@@ -150,8 +153,8 @@ class MainLoop:
         for request in self._s.control.poll():
             if isinstance(request, KillRequest):
                 self._kill = self._kill or request
-            elif request.request_id in self._settled_capital:
-                self._s.control.done(request)  # a crash came between its effect and this
+            elif request.request_id in self._known_capital:
+                self._s.control.done(request)  # asked twice, or a crash came between its effect and this
             else:
                 self._waiting.append(request)
 
@@ -201,7 +204,6 @@ class MainLoop:
         return self._observation("ledger", update.close_time, report=report, faults=faults)
 
     def _note(self, fault: LedgerFault) -> FeedFaultRecord:
-        self._n.faults += 1
         log.warning("feed fault %s at line %d: %s", fault.kind.value, fault.line, fault.text)
         return FeedFaultRecord(kind=fault.kind.value, line=fault.line or None, detail=fault.text)
 
@@ -237,18 +239,26 @@ class MainLoop:
         self._move_capital(decision)
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index) if decision.commands else ()
         numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
-        self._n.fingerprint = extend(self._n.fingerprint, seen, decision)
         self._touch.add(decision.touch)
-        self._n.fills += len(decision.fills)
         record = self._intent(seen, decision, transactions, numbered.changed)
         self._store(lambda: s.store.commit_intent(record))
-        self._decision = decision
+        self._committed(seen, record, decision, numbered.orders)
         self._acknowledge(decision)
         orders = self._send(seen, decision, numbered.orders, transactions)
         self._state = replace(decision.state, orders=orders)
         if decision.halt is not None:
             log.info("stopping: %s (%s)", decision.halt.reason.value, decision.halt.detail)
         s.on_tick(self._view(seen, decision))
+
+    def _committed(self, seen: Observation, record: IntentRecord, decision: Decision, orders: Orders) -> None:
+        """Take over what is on disk now, so that the session's last word never says more than its rows."""
+        n = self._n
+        n.fingerprint = record.fingerprint
+        n.fills += len(decision.fills)
+        n.faults += len(seen.faults)
+        self._touch_summary = self._touch.summary()
+        self._decision = decision
+        self._state = replace(decision.state, orders=orders)
 
     def _move_capital(self, decision: Decision) -> None:
         """Let applied events reach the account; the opening is there already."""
@@ -272,6 +282,7 @@ class MainLoop:
                 record.event.request_id,
                 "applied" if record.applied else f"refused, {record.reason}",
             )
+            self._known_capital.add(record.event.request_id)
             self._s.control.done(record.event)
 
     def _intent(
@@ -311,7 +322,7 @@ class MainLoop:
             canceled=decision.canceled,
             kept=decision.kept,
             state=self._telemetry(decision),
-            fingerprint=self._n.fingerprint,
+            fingerprint=extend(self._n.fingerprint, seen, decision),
         )
 
     def _telemetry(self, decision: Decision) -> dict[str, str]:
@@ -417,9 +428,10 @@ class MainLoop:
         )
         try:
             self._store(lambda: s.store.end_session(end))
-        except StateError as error:
+        except (StateError, InvariantViolation) as error:
             log.error("the end of the session could not be stored: %s", error)
-        if halt.reason is HaltReason.KILL_SWITCH and self._kill is not None:
+            detail = self._give_up(end)
+        if self._kill is not None:
             s.control.done(self._kill)
         log.info("session %d ended: %s (%s)", self._session_id, halt.reason.value, detail)
         return SessionResult(
@@ -431,6 +443,14 @@ class MainLoop:
             summary=summary,
         )
 
+    def _give_up(self, end: SessionEnd) -> str:
+        """Close the session with what is on disk already and return the halt detail with what is lost."""
+        try:
+            return self._s.store.abandon_session(end)
+        except (StateError, InvariantViolation) as error:
+            log.error("the session stays open in the database, the next one closes it: %s", error)
+            return f"{end.halt_detail}; this end could not be stored"
+
     def _summary(self) -> dict[str, object]:
         decision = self._decision
         if decision is None:
@@ -439,7 +459,7 @@ class MainLoop:
             **accounts_summary(decision.accounts),
             "fills": self._n.fills,
             "feed_faults": self._n.faults,
-            "touch": self._touch.summary(),
+            "touch": self._touch_summary,
         }
 
 

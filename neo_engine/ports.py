@@ -19,6 +19,7 @@ from neo_engine.domain.orders import (
     TransactionOutcome,
 )
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
+from neo_engine.domain.values import quick
 
 FeedItem = LedgerUpdate | LedgerFault | FeedSilence | FeedEnd
 
@@ -52,6 +53,7 @@ class Feed(Protocol):
         """Release every file, socket and thread; may be called twice."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueReport:
     """What a validated ledger did: to the market and to us; `faults`: what was wrong in the ledger itself."""
@@ -100,6 +102,12 @@ class StateStore(Protocol):
 
     def end_session(self, end: SessionEnd) -> None:
         """Store how the session ended."""
+
+    def abandon_session(self, end: SessionEnd) -> str:
+        """Store the end of a session whose last rows cannot be written: drop them, close with the others.
+
+        Returns the halt detail as stored: with the count of ticks lost.
+        """
 
     def waiting_capital(self) -> tuple[CapitalEvent, ...]:
         """Return the capital events that no session has taken up yet, oldest first."""

@@ -9,7 +9,7 @@ the engine's own; only the strategy, capital, risk and order-diff steps are left
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import BadNumber, UsageError
 from neo_engine.domain.number import DOWN, MILLION, UP, drops_from_xrp, issued_div, parse_number
 from neo_engine.domain.orders import OrderStatus, PlaceOrder, Quote
+from neo_engine.domain.values import replace
 from neo_engine.execution.diff import new_order
 from neo_engine.execution.tracking import with_new
 from neo_engine.tick import Decision, EngineState, Observation, pull, quoting_of, settle, undecided
@@ -51,6 +52,8 @@ def read_orders(path: Path) -> tuple[ScriptedOrder, ...]:
         raise UsageError(
             f"--orders {path}: cannot be read ({error.strerror}); name an existing file"
         ) from error
+    except csv.Error as error:
+        raise UsageError(f"--orders {path}: no CSV ({error}); write {','.join(COLUMNS)}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"--orders {path}: not UTF-8 text (byte {error.start})") from error
     if not 0 < len(rows) <= MAX_ROWS:
@@ -64,12 +67,12 @@ def _row(path: Path, number: int, row: dict[str, str]) -> ScriptedOrder:
         offset = parse_number(row["offset"], "offset")
         price = parse_number(row["price"], "price")
         size = parse_number(row["size"], "size")
+        base_drops = drops_from_xrp(size, DOWN)
     except BadNumber as error:
         raise UsageError(f"{place}: {error}") from error
     side = SIDES.get(row["side"])
     if side is None or not row["slot"]:
         raise UsageError(f"{place}: side must be ask or bid and slot must not be empty")
-    base_drops = drops_from_xrp(size, DOWN)
     if offset < 0 or offset != int(offset) or price <= 0 or base_drops <= 0:
         raise UsageError(f"{place}: offset must be a whole number from 0, price and size above 0")
     return ScriptedOrder(

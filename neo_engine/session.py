@@ -13,6 +13,7 @@ from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import plain
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
+from neo_engine.domain.values import quick
 from neo_engine.fingerprint import START
 from neo_engine.ops.clock import iso
 from neo_engine.ops.signals import SignalFlags
@@ -55,6 +56,7 @@ class Session:
     decide: Decide
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickView:
     """What a viewer may show after a tick."""

@@ -15,7 +15,7 @@ further ledger will come). Only a ledger tick prices and quotes; the others may 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from neo_engine.config import Config
@@ -36,7 +36,8 @@ from neo_engine.domain.records import (
     Pricing,
     Touch,
 )
-from neo_engine.execution.diff import OrderDiff
+from neo_engine.domain.values import quick, replace
+from neo_engine.execution.diff import OrderDiff, keeps_its_place
 from neo_engine.execution.diff import diff as order_diff
 from neo_engine.execution.tracking import Orders, Tracked, orders_of, with_new
 from neo_engine.execution.tracking import apply as track
@@ -53,8 +54,8 @@ from neo_engine.inventory import (
     fit_to_capital,
 )
 from neo_engine.ports import VenueReport
-from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, reconcile
-from neo_engine.risk import RiskObservation, RiskState, approve_all, assess
+from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, halt_of, reconcile
+from neo_engine.risk import Refused, RiskObservation, RiskState, approve_all, assess
 from neo_engine.risk import initial_state as initial_risk
 from neo_engine.strategy.engine import StrategyState, evaluate
 from neo_engine.strategy.engine import initial_state as initial_strategy
@@ -73,10 +74,12 @@ NO_PRICING = Pricing(
 NO_TOUCH = Touch(our_bid=None, our_ask=None, bid_bps=None, ask_bps=None)
 NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
 STOPPING_GATE = "Stopping"
+FEE_GATE = "Fee"
 _STANDING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_CANCEL})
 _QUOTING = {(True, True): "both", (True, False): "bid", (False, True): "ask", (False, False): "none"}
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """Everything one tick may know. close_time: seconds since 2000-01-01 on the feed's clock.
@@ -95,6 +98,7 @@ class Observation:
     stop: Halt | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
     """All that one tick hands to the next. `stopping`: the session winds down for that reason.
@@ -116,6 +120,7 @@ class EngineState:
     stopping: Halt | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """The first half of a tick: what has happened, before anything is wanted."""
@@ -133,6 +138,7 @@ class Settled:
     halt: Halt | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What a tick decided, and why. `halt`: set by the tick that begins to end the session."""
@@ -195,6 +201,7 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
         quotes = ()
     quotes, short = fit_to_capital(quotes, account, settled.snapshot, config, working)
     quotes, denied = approve_all(quotes, settled.accounts, working, settled.snapshot, config)
+    quotes, dear = _within_fee(quotes, working, settled.snapshot, config, now)
     plan = order_diff(
         quotes,
         working,
@@ -208,8 +215,34 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
         plan=plan,
         quotes=quotes,
         pricing=wanted.pricing,
-        gates=(*gates, *short, *(one.gate for one in denied), *plan.gates),
+        gates=(*gates, *short, *(one.gate for one in (*denied, *dear)), *plan.gates),
     )
+
+
+def _within_fee(
+    quotes: tuple[Quote, ...],
+    working: Sequence[Order],
+    snapshot: MarketSnapshot,
+    config: Config,
+    now: int,
+) -> tuple[tuple[Quote, ...], tuple[Refused, ...]]:
+    """Return the quotes that may stand at the network's fee, and those refused for it.
+
+    Above `risk.max_fee_drops` only what needs no transaction stands: an order near enough to its quote
+    keeps its place. One that would be replaced is cancelled instead: a cancel is never blocked.
+    """
+    fee, limit = snapshot.fee_base_drops, config.risk.max_fee_drops
+    if fee <= limit:
+        return quotes, ()
+    slots = {
+        quote.slot
+        for quote in quotes
+        for order in working
+        if order.slot == quote.slot and keeps_its_place(order, quote, config, now)
+    }
+    reason = f"the network asks {fee} drops a transaction (risk.max_fee_drops {limit})"
+    refused = [Refused(quote=one, name=FEE_GATE, reason=reason) for one in quotes if one.slot not in slots]
+    return tuple(quote for quote in quotes if quote.slot in slots), tuple(refused)
 
 
 def settle(state: EngineState, seen: Observation, config: Config, now: int) -> Settled:
@@ -229,13 +262,14 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
     orders = checked.orders if checked else tracked.orders
     free = available(account, snapshot, config) if account and snapshot else NOTHING_AVAILABLE
     events = (*state.waiting, *seen.capital)
-    moved = apply_events(inventory, events, mark, free) if events else None
+    # Without a ledger nobody knows what may leave, so capital waits for the next one.
+    moved = apply_events(inventory, events, mark, free) if events and report else None
     if moved is not None:
         inventory, account = moved.inventory, _less_withdrawn(account, moved.records)
     view = accounts(inventory, mark)
     risk = assess(state.risk, view, _risk_observation(seen), config, now)
-    halt = state.stopping or seen.stop or risk.halt or (checked.halt if checked else None)
-    findings = checked.findings if checked else ()
+    findings = checked.findings if checked else tracked.faults
+    halt = state.stopping or seen.stop or risk.halt or (checked.halt if checked else halt_of(findings))
     after = EngineState(
         tick=state.tick + 1,
         inventory=inventory,
@@ -245,7 +279,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
         risk=risk.state,
         mark=mark,
         account=account,
-        waiting=moved.waiting if moved else state.waiting,
+        waiting=moved.waiting if moved else events,
         repairs=state.repairs + (checked.repairs if checked else 0),
         stopping=halt,
     )

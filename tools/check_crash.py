@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import sqlite3
 import subprocess
@@ -236,7 +235,7 @@ def one_round(db: Path, number: int, dice: random.Random) -> Round:
             found.append(f"the killed session {session} says only: {detail}")
     applied = ask(db, "SELECT count(*) FROM capital_events WHERE request_id = ?", request)[0][0]
     if applied != 1 or list(inbox_path(db).glob("*.json")):
-        found.append(f"the deposit is there {applied} times, in the inbox {os.listdir(inbox_path(db))}")
+        found.append(f"the deposit is there {applied} times; inbox: {sorted(inbox_path(db).iterdir())}")
     return Round(
         number=number,
         speed=speed,

@@ -48,6 +48,7 @@ from neo_engine.domain.steps import (
     whole_down,
     whole_up,
 )
+from neo_engine.domain.values import quick
 
 FEE_UNITS = 100_000  # trading_fee counts hundred-thousandths (xrpl.org, "AMM": TradingFee)
 _FEE_DIGITS = 5
@@ -59,6 +60,7 @@ _REDUCED = Decimal("0.9999")
 _NEAR_RATE = Decimal("1E-7")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """The pool as a ledger holds it.

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from neo_engine.domain.amm import Pool
@@ -47,6 +46,7 @@ from neo_engine.domain.ledger import (
     PoolChange,
 )
 from neo_engine.domain.number import DOWN, ONE, UP, ZERO, issued_div, issued_mul, whole
+from neo_engine.domain.values import replace
 
 #: An issuer's own promise has no limit; this is the largest amount the ledger can write.
 UNLIMITED_QUOTE = Decimal("9999999999999999E+80")

@@ -17,11 +17,13 @@ from decimal import Context, Decimal
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Pair, Side
 from neo_engine.domain.number import ISSUED_DIGITS, MILLION, NEAREST, WORK
+from neo_engine.domain.values import quick
 
 #: Holds the product of two amounts or rates of 16 digits without rounding it.
 _PRODUCT = Context(prec=2 * ISSUED_DIGITS, rounding=NEAREST)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookOffer:
     """One offer of the pair that rests on the ledger.
@@ -69,6 +71,7 @@ def exact_product(a: Decimal, b: Decimal) -> Decimal:
     return _PRODUCT.multiply(a, b)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOffer:
     """An offer that can be taken now: base_drops and quote are its funded part."""
@@ -78,6 +81,7 @@ class LiveOffer:
     quote: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceLevel:
     """All live offers of one rate. price: RLUSD per XRP. rate: as in `BookOffer`."""
@@ -89,6 +93,7 @@ class PriceLevel:
     offers: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountState:
     """An AccountRoot: balance in drops with its reserve, next sequence, owned objects, flags."""
@@ -103,6 +108,7 @@ class AccountState:
     is_pool: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineState:
     """What a holder has of the token; frozen: he cannot spend it."""

@@ -36,6 +36,7 @@ from neo_engine.domain.steps import (
     sub_near,
     whole_near,
 )
+from neo_engine.domain.values import quick
 
 #: Rounds with the pool in one run (AMMContext.h, MaxIterations).
 POOL_ROUNDS_MAX = 30
@@ -70,6 +71,7 @@ class Style(Enum):
     LEG_POOL_AHEAD = "leg_pool_ahead"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What a run may do. limit: the worst acceptable rate, None for any.

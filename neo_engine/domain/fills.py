@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import Enum
 
 from neo_engine.domain.assets import Side
+from neo_engine.domain.values import quick
 
 
 class LiquiditySide(Enum):
@@ -16,6 +17,7 @@ class LiquiditySide(Enum):
     TAKER = "taker"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """One trade of ours in one transaction, keyed by (ledger_index, transaction_index, node).

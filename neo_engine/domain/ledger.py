@@ -19,6 +19,7 @@ from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Pair, Side
 from neo_engine.domain.book_state import BookOffer, LedgerState
 from neo_engine.domain.number import ZERO
+from neo_engine.domain.values import quick
 
 
 class NodeAction(Enum):
@@ -29,6 +30,7 @@ class NodeAction(Enum):
     DELETED = "deleted"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferChange:
     """One offer of the pair created, modified or deleted.
@@ -60,6 +62,7 @@ class OfferChange:
     chain_txn_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChange:
     """One AccountRoot. With `account` None only the entry's chain moved and nothing else is known.
@@ -83,6 +86,7 @@ class AccountChange:
     chain_txn_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineChange:
     """One trust line of the pair's token, from the holder's view. frozen: by the issuer, either way."""
@@ -130,6 +134,7 @@ class TakerKind(Enum):
     BRIDGED = "bridged"  # anything else whose metadata shows offers or pool of the pair consumed
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakerIntent:
     """What a transaction asked of the pair's book, as submitted.
@@ -162,6 +167,7 @@ class TakerIntent:
     destination: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """What a successful Payment brought to `destination`: XRP in drops or the pair's token, else zero."""
@@ -171,6 +177,7 @@ class Delivery:
     quote: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerTransaction:
     """One validated transaction. `index` is its place in the ledger; result e.g. tesSUCCESS.
@@ -198,6 +205,7 @@ class LedgerTransaction:
         return self.result == "tesSUCCESS"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckData:
     """The server's own answers after a ledger, as undecoded JSON (None: not recorded here).
@@ -211,6 +219,7 @@ class CheckData:
     accounts: bytes | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotOffer:
     """One offer as the server lists it; `offer.arrival` is its place in the list.
@@ -235,6 +244,7 @@ class BookSnapshot:
     complete: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerUpdate:
     """One validated ledger. close_time: seconds since 2000-01-01. Fees and reserves in drops.
@@ -298,6 +308,8 @@ class FeedStart:
 
     accounts: names given in the source -> addresses. source: the file or server, for people.
     ledger_index, close_time: of the ledger whose state this is; the first update is the next one.
+    live: its time is the wall clock's and passes without a ledger too; any other feed says itself, in its
+    own time, that none came (`FeedSilence`), so that a run of it repeats.
     """
 
     pair: Pair
@@ -308,6 +320,7 @@ class FeedStart:
     close_time: int
     build_version: str
     source: str
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +338,7 @@ class FeedEnd:
     detail: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenLeg:
     """What one transaction exchanged on one side of the pair: side is the taker's.

@@ -8,6 +8,7 @@ from enum import Enum
 
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side
+from neo_engine.domain.values import quick
 
 
 class DataFault(Enum):
@@ -24,6 +25,7 @@ class DataFault(Enum):
     FROZEN = "Frozen"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
     """All that others offer at one price: price in RLUSD per XRP, amounts funded and unexpired."""
@@ -33,6 +35,7 @@ class Level:
     quote: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketTrade:
     """One taking of the book or the pool by anyone: feeds intensity and volatility estimates."""
@@ -42,6 +45,7 @@ class MarketTrade:
     base_drops: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSnapshot:
     """The pair after ledger `ledger_index`, WITHOUT our own offers: what others quote.
@@ -70,6 +74,7 @@ class MarketSnapshot:
     faults: tuple[DataFault, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueOffer:
     """One of our offers as the venue (ledger or paper exchange) says it stands."""
@@ -81,6 +86,7 @@ class VenueOffer:
     expiration: int | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
     """The venue's word about our account after a ledger: the truth the reconciler compares with.

@@ -22,7 +22,7 @@ The token must have no transfer fee (`TransferRate` unset): RLUSD has none, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
@@ -42,6 +42,7 @@ from neo_engine.domain.steps import (
     scaled_up_issued,
     sub_near,
 )
+from neo_engine.domain.values import quick, replace
 
 #: What "as much as possible" is to the server (STAmount.h: cMaxNative; half of cMaxValue at 10^80).
 _ALL_DROPS = Decimal(9_000_000_000_000_000_000)
@@ -68,6 +69,7 @@ class Outcome(Enum):
     PATH_DRY = "tecPATH_DRY"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakerOrder:
     """What a taker asks for.
@@ -101,6 +103,7 @@ class TakerOrder:
     rounds: tuple[int, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liquidity:
     """What stands against the taker.
@@ -118,6 +121,7 @@ class Liquidity:
     parent_close_time: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
     """What was taken of one offer. gone: it left the book with it, used up or out of funds.
@@ -141,6 +145,7 @@ class Removal:
     reason: RemovalReason
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remainder:
     """What rests in the book: at the rate of the order as rounded to the tick, before any crossing."""
@@ -150,6 +155,7 @@ class Remainder:
     rate: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchResult:
     """What happened. base_drops, quote: all that was exchanged, the pool included, both positive.

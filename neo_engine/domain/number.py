@@ -21,6 +21,7 @@ from decimal import (
     Context,
     Decimal,
     DivisionByZero,
+    Inexact,
     InvalidOperation,
     Overflow,
 )
@@ -45,6 +46,8 @@ BPS = Decimal(10_000)
 
 _TRAPS = [InvalidOperation, DivisionByZero, Overflow]
 _ISSUED = {mode: Context(prec=ISSUED_DIGITS, rounding=mode, traps=_TRAPS) for mode in (DOWN, UP, NEAREST)}
+#: For sums of money that must not lose a digit: what would need rounding raises Inexact instead.
+EXACT = Context(prec=300, rounding=NEAREST, traps=[*_TRAPS, Inexact])
 #: Working precision of every calculation that is not itself an amount (prices, statistics).
 WORK = Context(prec=28, rounding=NEAREST, traps=_TRAPS)
 

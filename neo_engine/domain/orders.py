@@ -8,6 +8,7 @@ from enum import Enum
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import InvariantViolation
+from neo_engine.domain.values import quick
 
 
 class OrderStatus(Enum):
@@ -69,6 +70,7 @@ def check_move(order_id: int, old: OrderStatus, new: OrderStatus) -> None:
         raise InvariantViolation(f"order {order_id}: no move from {old.value} to {new.value}")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
     """An offer we want to stand in the book: decided, rounded to what the ledger stores, not sent.
@@ -85,6 +87,7 @@ class Quote:
     expiration: int | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One of our orders as the engine knows it.
@@ -118,6 +121,7 @@ class Order:
     closed_ledger: int | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder:
     """Command: place `quote` as order `order_id`; replaces the order `replaces` when given."""
@@ -128,6 +132,7 @@ class PlaceOrder:
     replaces_sequence: int | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOrder:
     """Command: take order `order_id` (offer `offer_sequence`) off the ledger, because of `reason`."""
@@ -148,6 +153,7 @@ class TransactionKind(Enum):
     CANCEL = "cancel"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedTransaction:
     """A transaction ready to be sent: all that must be on disk before it is (DESIGN invariant 1).
@@ -174,6 +180,7 @@ class SubmitClass(Enum):
     UNKNOWN = "unknown"  # no answer: it must be resolved by hash
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitOutcome:
     """The venue's preliminary answer to one submit; code is e.g. tesSUCCESS or temBAD_OFFER."""
@@ -184,6 +191,7 @@ class SubmitOutcome:
     code: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionOutcome:
     """One of our own transactions in a validated ledger: final result and the fee it burned."""
@@ -197,6 +205,7 @@ class TransactionOutcome:
     fee_drops: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderUpdate:
     """A change of one order's state that a ledger (or the end of the venue) brought.

@@ -9,6 +9,7 @@ from decimal import Decimal
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.market import MarketSnapshot
+from neo_engine.domain.number import EXACT
 from neo_engine.domain.orders import (
     Order,
     PreparedTransaction,
@@ -16,8 +17,10 @@ from neo_engine.domain.orders import (
     SubmitOutcome,
     TransactionOutcome,
 )
+from neo_engine.domain.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """One reason not to quote that fired in a tick: its name, the side it closes and its numbers.
@@ -30,6 +33,7 @@ class Gate:
     detail: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryEntry:
     """One row of the fills-only ledger: `asset` moved by `change` through a fill, to `new_balance`.
@@ -72,6 +76,7 @@ class FeedFaultRecord:
     detail: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pricing:
     """How the strategy engine came to its quotes this tick; None where a step was not reached.
@@ -91,6 +96,7 @@ class Pricing:
     factors: tuple[tuple[str, Decimal], ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touch:
     """Distance of our best resting order to the touch, in bps of mid; None where undefined.
@@ -105,6 +111,7 @@ class Touch:
     ask_bps: Decimal | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
     """Inventory and P&L after a tick; amounts exact, RLUSD values at `mark`.
@@ -134,9 +141,10 @@ class Accounts:
     @property
     def quote(self) -> Decimal:
         """RLUSD inventory: fills plus overlay (exact sum)."""
-        return self.fills_quote + self.overlay_quote
+        return EXACT.add(self.fills_quote, self.overlay_quote)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentRecord:
     """Everything of a tick that must be on disk before its transactions are sent."""
@@ -168,6 +176,7 @@ class IntentRecord:
     fingerprint: bytes
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRecord:
     """What the submits of a tick answered: committed right after them."""

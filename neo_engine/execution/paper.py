@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from neo_engine.domain.assets import Side
@@ -56,6 +56,7 @@ from neo_engine.domain.orders import (
     TransactionOutcome,
 )
 from neo_engine.domain.rounding import rate_code
+from neo_engine.domain.values import quick, replace
 from neo_engine.execution.paper_account import PaperAccount, offer_index
 from neo_engine.execution.paper_book import SharedBook
 from neo_engine.execution.paper_events import LedgerEvents
@@ -64,8 +65,13 @@ from neo_engine.execution.takers import asked_of_book
 from neo_engine.ports import VenueReport
 
 DUST_DROPS = 1  # a rest that the ledger's own rounding leaves of an order filled whole
+FROZEN = "tecFROZEN"
+TOO_LATE = "tefMAX_LEDGER"
+#: The ledger compares rates of 16 digits: an equal one may differ from the exact quotient by this share.
+_RATE_SLACK = Decimal("1.000000000000002")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sent:
     """One of our transactions on its way: the ledger it is due in and what it does."""
@@ -231,10 +237,9 @@ class PaperExchange:
         """LastLedgerSequence has passed: the transaction can never apply and what it aimed at stands."""
         command = sent.command
         if isinstance(command, PlaceOrder):
-            self._now.closed(command.order_id, OrderStatus.REJECTED, None, "tefMAX_LEDGER")
-            self._still_standing(command.replaces_sequence)
+            self._refuse(command, TOO_LATE)
         else:
-            self._still_standing(command.offer_sequence)
+            self._still_standing(command.offer_sequence, TOO_LATE)
 
     def _apply_own(self, sent: _Sent, ledger_index: int, transaction_index: int) -> None:
         account, prepared = self._account, sent.prepared
@@ -268,8 +273,9 @@ class PaperExchange:
     ) -> str:
         account, quote = self._account, command.quote
         side, replaced = quote.side, command.replaces_sequence
-        if account.funds(side) <= 0:
-            return self._refuse(command, Outcome.UNFUNDED)
+        refusal = self._preclaim(side, before_fee)
+        if refusal is not None:
+            return self._refuse(command, refusal)
         old = account.remove_offer(replaced) if replaced is not None else None
         order = TakerOrder(
             kind=OrderKind.OFFER,
@@ -287,25 +293,33 @@ class PaperExchange:
             if old is not None and replaced is not None:  # a tec undoes the cancel too (XRPL_RULES 2.3)
                 account.offers[replaced] = old
                 account.owner_count += 1
-            return self._refuse(command, result.outcome)
+            return self._refuse(command, str(result.outcome.value))
         if old is not None and not old.expired:
             reason = f"replaced by order {command.order_id}"
             self._now.closed(old.order_id, OrderStatus.CANCELED, replaced, reason)
         self._settle_create(command, prepared, result, transaction_index)
         return str(result.outcome.value)
 
-    def _refuse(self, command: PlaceOrder, outcome: Outcome) -> str:
-        code = str(outcome.value)
+    def _preclaim(self, side: Side, before_fee: int) -> str | None:
+        """Return the code of an offer refused as things stood before its fee and its cancel, or None."""
+        account = self._account
+        if self._book.global_freeze:
+            return FROZEN
+        spendable = before_fee - account.reserve_drops(account.owner_count)
+        funded = spendable > 0 if side is Side.SELL else account.quote_balance > 0
+        return None if funded else str(Outcome.UNFUNDED.value)
+
+    def _refuse(self, command: PlaceOrder, code: str) -> str:
         self._now.closed(command.order_id, OrderStatus.REJECTED, None, code)
-        self._still_standing(command.replaces_sequence)
+        self._still_standing(command.replaces_sequence, code)
         return code
 
-    def _still_standing(self, sequence: int | None) -> None:
+    def _still_standing(self, sequence: int | None, code: str) -> None:
         """Say that an order whose replacement or cancel failed is alive after all."""
         one = self._account.offers.get(sequence) if sequence is not None else None
         if one is None or one.expired:
             return
-        self._now.standing(one.order_id, one.filled, one.offer)
+        self._now.standing(one.order_id, one.filled, one.offer, code)
 
     def _settle_create(
         self, command: PlaceOrder, prepared: PreparedTransaction, result: MatchResult, transaction_index: int
@@ -370,7 +384,7 @@ class PaperExchange:
         self._shared.forget_gone()
 
     def _in_reach(self, order: TakerOrder) -> bool:
-        """Tell whether one of our live offers stands on the side taken, at a rate the order accepts."""
+        """Tell whether an offer of ours may stand on the side taken at a rate the order accepts."""
         side = order.side.opposite
         ours = [one.offer.rate for one in self._account.offers.values() if one.offer.side is side]
         if not ours:
@@ -379,8 +393,8 @@ class PaperExchange:
             return True
         best = min(ours)
         if order.side is Side.BUY:
-            return best * order.base_drops <= order.quote
-        return best * order.quote <= order.base_drops
+            return best * order.base_drops <= order.quote * _RATE_SLACK
+        return best * order.quote <= order.base_drops * _RATE_SLACK
 
     def _run(self, order: TakerOrder, tx: LedgerTransaction) -> list[tuple[int, Decimal]]:
         result = match(order, self._shared.liquidity(order.side.opposite))

@@ -7,7 +7,6 @@ spent, so that it is not traded a second time; it is forgotten when the offer le
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from neo_engine.domain.assets import Side
@@ -16,6 +15,7 @@ from neo_engine.domain.ledger import LedgerTransaction, NodeAction, OfferChange
 from neo_engine.domain.matching import Liquidity
 from neo_engine.domain.number import ZERO
 from neo_engine.domain.rounding import TICK_SIZE_OFF
+from neo_engine.domain.values import replace
 from neo_engine.execution.paper_account import PaperAccount
 
 
@@ -64,8 +64,8 @@ class SharedBook:
             self._spent = {index: spent for index, spent in self._spent.items() if self._book.offer(index)}
 
     def _funds(self, owner: str, side: Side) -> Decimal | None:
-        if owner == self._account.address:
-            return self._account.funds(side)
+        if owner == self._account.address:  # a freeze of the token leaves no offer of it funded
+            return ZERO if self._book.global_freeze else self._account.funds(side)
         if side is Side.BUY and owner == self._book.pair.quote.issuer:
             return None
         return self._book.funds(owner, side)

@@ -73,8 +73,11 @@ class LedgerEvents:
             )
         )
 
-    def standing(self, order_id: int, filled: bool, offer: BookOffer) -> None:
-        """Note that an order stands with what its offer has left; filled: it has traded before."""
+    def standing(self, order_id: int, filled: bool, offer: BookOffer, reason: str | None = None) -> None:
+        """Note that an order stands with what its offer has left; filled: it has traded before.
+
+        reason: the result code with which the replace or cancel that was to take it away came to nothing.
+        """
         self.updates.append(
             OrderUpdate(
                 order_id=order_id,
@@ -82,7 +85,7 @@ class LedgerEvents:
                 remaining_base_drops=offer.base_drops,
                 remaining_quote=offer.quote,
                 offer_sequence=offer.sequence,
-                reason=None,
+                reason=reason,
                 ledger_index=self.ledger_index,
             )
         )

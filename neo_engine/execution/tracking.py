@@ -18,7 +18,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
@@ -37,6 +37,7 @@ from neo_engine.domain.orders import (
     check_move,
 )
 from neo_engine.domain.records import Finding
+from neo_engine.domain.values import quick, replace
 
 FillKey = tuple[int, int, str]
 
@@ -54,6 +55,7 @@ _RESTING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 _FILLED_BY_PARTS = frozenset({OrderStatus.SUBMITTED, OrderStatus.OPEN, OrderStatus.UNKNOWN})
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What was seen of one order: the newest ledger that spoke of it and the keys of its fills."""
@@ -65,6 +67,7 @@ class Seen:
 _NOTHING_SEEN = Seen(ledger_index=0, fill_keys=frozenset())
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """All orders the engine still has to do with; build with `orders_of`.
@@ -85,6 +88,7 @@ class Orders:
         return len(self.working)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
     """The orders after something we did. changed: every order that is different now, closed ones too.
@@ -97,6 +101,7 @@ class Marked:
     closed: tuple[Order, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:
     """The orders after news of the ledger; changed and closed as in `Marked`.

@@ -31,7 +31,6 @@ time, from the close times alone, so a replay is silent at the same places.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +46,7 @@ from neo_engine.domain.ledger import (
     LedgerUpdate,
 )
 from neo_engine.domain.number import ONE
+from neo_engine.domain.values import replace
 from neo_engine.feed.faults import DECODE_ERRORS, FaultLog, in_order, kind_of
 from neo_engine.feed.lines import LineReader
 from neo_engine.xrpl.codec import Codec

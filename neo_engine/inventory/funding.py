@@ -14,13 +14,14 @@ The rules of the ledger (XRPL_RULES 2.3 and 2.5):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.number import (
+    EXACT,
     DOWN,
     MILLION,
     UP,
@@ -34,7 +35,7 @@ from neo_engine.domain.number import (
 from neo_engine.domain.orders import Order, Quote
 from neo_engine.domain.records import Gate
 from neo_engine.domain.rounding import TICK_SIZE_OFF, steady_amounts
-from neo_engine.inventory.ledger import EXACT
+from neo_engine.domain.values import replace
 
 NO_TRANSFER_FEE = 1_000_000_000  # TransferRate in billionths: 1.0 exactly
 _HAIR = Decimal("1E-15")  # an issued amount of 16 digits is exact to half of this share

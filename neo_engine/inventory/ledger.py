@@ -23,22 +23,21 @@ Worked example: 10 XRP bought for 22 RLUSD, then 4 sold for 9.2: they cost 8.8, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from dataclasses import dataclass
+from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
-from neo_engine.domain.number import DOWN, NEAREST, ZERO, plain, xrp_from_drops
+from neo_engine.domain.number import DOWN, EXACT, ZERO, plain, xrp_from_drops
 from neo_engine.domain.records import InventoryEntry
+from neo_engine.domain.values import quick, replace
 
-#: Sums and products of money: never rounded (Inexact is trapped). 300 digits hold the sum of the
-#: largest and the smallest issued amount (10^96 and 10^-96) and a product with any mark.
-EXACT = Context(prec=300, rounding=NEAREST, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
 _SHARE = Context(prec=150, rounding=DOWN, traps=[InvalidOperation, DivisionByZero, Overflow])
 _SHARE_QUANTUM = Decimal("1E-18")  # finer than any issued amount a trade of one drop can move
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """What is held and what it cost. XRP in drops, everything else in RLUSD, all exact.

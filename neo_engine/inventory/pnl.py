@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from neo_engine.domain.number import ZERO
+from neo_engine.domain.number import EXACT, ZERO
 from neo_engine.domain.records import Accounts
-from neo_engine.inventory.ledger import EXACT, Inventory
+from neo_engine.inventory.ledger import Inventory
 
 
 def value_at(drops: int, mark: Decimal) -> Decimal:

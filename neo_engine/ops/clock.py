@@ -1,9 +1,11 @@
-"""The real clock: the one place that reads the machine's time."""
+"""The real clock, the one place that reads the machine's time; and the timer of a live feed's silence."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+
+from neo_engine.ports import Clock
 
 
 class SystemClock:
@@ -21,6 +23,29 @@ class SystemClock:
         """Wait that long; zero or less returns at once."""
         if seconds > 0:
             time.sleep(seconds)
+
+
+class SilenceTimer:
+    """Notices that no ledger came: due once every `interval_seconds` of `clock` since the last one."""
+
+    def __init__(self, clock: Clock, interval_seconds: int, close_time: int) -> None:
+        self._clock = clock
+        self._interval = interval_seconds
+        self.ledger(close_time)
+
+    def ledger(self, close_time: int) -> None:
+        """Start again: a ledger closed at `close_time` (seconds since 2000-01-01) has just come."""
+        self._close_time = close_time
+        self._since = self._clock.monotonic()
+        self._next = self._interval
+
+    def due(self) -> int | None:
+        """Return the feed's time now if another interval has passed without a ledger, else None."""
+        silent = int(self._clock.monotonic() - self._since)
+        if silent < self._next:
+            return None
+        self._next = silent - silent % self._interval + self._interval
+        return self._close_time + silent
 
 
 def iso(moment: datetime) -> str:

@@ -9,6 +9,7 @@ Only the engine writes its database (DESIGN invariant 11), so other programs lea
 
 from __future__ import annotations
 
+import logging
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -20,9 +21,12 @@ from neo_engine.domain.errors import BadNumber, StateError
 from neo_engine.domain.number import ISSUED_DIGITS, parse_drops, parse_issued, plain
 from neo_engine.ports import Clock, ControlRequest, KillRequest
 
+REFUSED_SUFFIX = ".refused"
 POLL_SECONDS = 0.05  # an answer within a twentieth of a second, and no file-system call on most ticks
 MAX_REQUEST_BYTES = 10_000  # a capital event takes about 300
 MAX_REASON_CHARS = 500
+
+log = logging.getLogger("neo_engine")
 
 
 class _CapitalFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,6 +103,21 @@ def _read_event(path: Path) -> CapitalEvent:
     )
 
 
+def _remove(path: Path) -> None:
+    """Remove a file whose effect is on disk; one that stays is seen again, and known then."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("%s: cannot be removed (%s); remove it by hand", path, error.strerror)
+
+
+def _put_aside(path: Path, aside: Path) -> None:
+    try:
+        path.replace(aside)
+    except OSError as error:
+        log.error("%s: cannot be renamed (%s); remove it by hand", path, error.strerror)
+
+
 class FileControl:
     """The engine's side of the files above."""
 
@@ -108,10 +127,9 @@ class FileControl:
         self._clock = clock
         self._next_poll = clock.monotonic()
         self._pending: dict[str, Path] = {}
-        self.refused: list[str] = []
 
     def poll(self) -> tuple[ControlRequest, ...]:
-        """Return what arrived; unreadable files are set aside as `*.refused` and listed in `refused`."""
+        """Return what arrived; unreadable files are set aside as `*.refused`, with a warning."""
         now = self._clock.monotonic()
         if now < self._next_poll:
             return ()
@@ -138,9 +156,15 @@ class FileControl:
             return None
         try:
             event = _read_event(path)
+        except FileNotFoundError:
+            return None  # taken back by whoever left it
         except (OSError, ValueError, msgspec.MsgspecError, BadNumber) as error:
-            self.refused.append(f"{path}: {error}")
-            path.replace(path.with_suffix(".refused"))
+            aside = path.with_suffix(REFUSED_SUFFIX)
+            log.warning("capital event refused, kept as %s: %s", aside, error)
+            _put_aside(path, aside)
+            return None
+        if event.request_id in self._pending:
+            _remove(path)  # asked twice: the first file stands for both
             return None
         self._pending[event.request_id] = path
         return event
@@ -148,11 +172,11 @@ class FileControl:
     def done(self, request: ControlRequest) -> None:
         """Remove the file of a request whose effect is on disk."""
         if isinstance(request, KillRequest):
-            self._kill.unlink(missing_ok=True)
+            _remove(self._kill)
             return
         path = self._pending.pop(request.request_id, None)
         if path is not None:
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def capital_amounts(asset: str, amount: Decimal, quote_symbol: str) -> tuple[int, Decimal]:

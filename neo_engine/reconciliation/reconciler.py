@@ -28,15 +28,15 @@ is known and no orphan. An expired offer cannot fill, so it is nobody's orphan e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from decimal import Context, Inexact, InvalidOperation
+from dataclasses import dataclass
 
 from neo_engine.config import Config
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.market import AccountView, VenueOffer
-from neo_engine.domain.number import NEAREST, plain, xrp_from_drops
+from neo_engine.domain.number import EXACT, plain, xrp_from_drops
 from neo_engine.domain.orders import Order, OrderStatus
 from neo_engine.domain.records import Accounts, Finding
+from neo_engine.domain.values import replace
 from neo_engine.execution.tracking import (
     DUST_DROPS_PER_FILL,
     Orders,
@@ -49,7 +49,6 @@ from neo_engine.execution.tracking import (
 
 _IN_FLIGHT = frozenset({OrderStatus.PENDING_SUBMIT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN})
 _RESTING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
-_EXACT = Context(prec=300, rounding=NEAREST, traps=[InvalidOperation, Inexact])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +82,9 @@ def _balance_findings(view: Accounts, account: AccountView) -> list[Finding]:
             f"{plain(xrp_from_drops(account.balance_drops))}, difference {plain(difference)}"
         )
         findings.append(fault("balance_mismatch", None, text))
-    quote = _EXACT.add(view.fills_quote, view.overlay_quote)
+    quote = EXACT.add(view.fills_quote, view.overlay_quote)
     if quote != account.quote_balance:
-        difference = _EXACT.subtract(account.quote_balance, quote)
+        difference = EXACT.subtract(account.quote_balance, quote)
         text = (
             f"RLUSD: ours {plain(quote)}, the ledger's {plain(account.quote_balance)}, "
             f"difference {plain(difference)}"

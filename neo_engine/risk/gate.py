@@ -16,6 +16,7 @@ from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import MILLION, WORK, plain, xrp_from_drops
 from neo_engine.domain.orders import Order, Quote
 from neo_engine.domain.records import Accounts, Gate
+from neo_engine.domain.values import quick
 from neo_engine.risk.exposure import max_drops, worst_case_drops, worst_case_quote
 
 #: Amounts and price of a quote may differ by this share (1 bps) and by one drop, not more: rounding
@@ -23,6 +24,7 @@ from neo_engine.risk.exposure import max_drops, worst_case_drops, worst_case_quo
 PRICE_MISMATCH = Decimal("0.0001")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalContext:
     """What a quote is judged against. approved: the quotes of this tick that passed before it."""
@@ -34,6 +36,7 @@ class ApprovalContext:
     approved: tuple[Quote, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approved:
     """The quote may be sent."""
@@ -41,6 +44,7 @@ class Approved:
     quote: Quote
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """The quote may not be sent: `name` of the limit and `reason` with its numbers."""
@@ -56,7 +60,7 @@ class Refused:
         return Gate(name=self.name, side=side, detail=f"{self.quote.slot}: {self.reason}")
 
 
-def _numbers(quote: Quote, context: ApprovalContext) -> str | None:  # noqa: ARG001 - one signature for all checks
+def _numbers(quote: Quote, _context: ApprovalContext) -> str | None:
     if not (quote.price.is_finite() and quote.quote.is_finite()):
         return f"price {quote.price} or amount {quote.quote} is not finite"
     if quote.price <= 0 or quote.quote <= 0 or quote.base_drops <= 0:

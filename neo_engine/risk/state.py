@@ -8,8 +8,10 @@ from decimal import Decimal
 from neo_engine.domain.halt import Halt
 from neo_engine.domain.market import DataFault
 from neo_engine.domain.records import Gate
+from neo_engine.domain.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskState:
     """The monitors' memory.
@@ -34,6 +36,7 @@ def initial_state(close_time: int) -> RiskState:
     )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskObservation:
     """What a tick saw. close_time: of its ledger, None when none came (silence or a fault).
@@ -48,6 +51,7 @@ class RiskObservation:
     kill: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskAssessment:
     """The monitors' answer: new memory, a halt or None, gates that close sides, drawdown in percent."""

@@ -54,6 +54,7 @@ __all__ = ["StateManager", "StateOptions", "options_of"]
 
 log = logging.getLogger(__name__)
 
+SESSION_ENDED = "session ended"  # failure_reason of paper orders that its last tick did not close
 STALE_KEYS = ("inventory_drift_at_shutdown",)  # what an earlier session said of its own end
 
 
@@ -226,8 +227,31 @@ class StateManager:
                 self._connection.executemany(
                     UPSERT_STATE, [(key, value, end.ended_at) for key, value in changed.items()]
                 )
+                self._close_orders(session, end)
             self._state.update(changed)
             self._session = None
+
+    def _close_orders(self, session: Numbering, end: SessionEnd) -> None:
+        at = end.market_end or end.ended_at
+        recovery.close_orders(self._connection, session.session_id, SESSION_ENDED, at)
+
+    def abandon_session(self, end: SessionEnd) -> str:
+        """Store the end of a session whose last rows cannot be written: drop them, close with the others.
+
+        Its ticks, ledgers and fingerprint are those on disk, and it has no summary. Returns the halt
+        detail with the count of ticks lost. Raises StateError.
+        """
+        with self._lock:
+            session = self._active()
+            lost, self._pending, self._pending_ticks = self._pending_ticks, [], 0
+            detail = f"{end.halt_detail}; {lost} ticks were not stored" if lost else end.halt_detail
+            with transaction(self._connection, self.path, "closing the session"):
+                recovery.close_with_rows(
+                    self._connection, session.session_id, end.halt_reason, detail, end.ended_at
+                )
+                self._close_orders(session, end)
+            self._session = None
+            return detail
 
     # --- ticks --------------------------------------------------------------------------------------
 

@@ -48,32 +48,35 @@ def close_dead_sessions(connection: sqlite3.Connection, now: datetime) -> tuple[
     count of orders closed.
     """
     rows = connection.execute(
-        "SELECT session_id, mode, pid, started_at FROM sessions WHERE ended_at IS NULL ORDER BY session_id"
+        "SELECT session_id, pid, started_at FROM sessions WHERE ended_at IS NULL ORDER BY session_id"
     ).fetchall()
     closed = 0
-    for session_id, mode, pid, started_at in rows:
+    for session_id, pid, started_at in rows:
         ended_at, detail = _close_one(connection, session_id, pid, started_at, iso(now))
-        if mode != "live":
-            closed += connection.execute(
-                "UPDATE orders SET status = 'CANCELED', failure_reason = ?, updated_at = ?, closed_ledger = "
-                "(SELECT max(ledger_index) FROM ticks WHERE session_id = ?3) "
-                f"WHERE session_id = ?3 AND status NOT IN ({_TERMINAL})",
-                (SESSION_DIED, ended_at, session_id),
-            ).rowcount
+        closed += close_orders(connection, session_id, SESSION_DIED, ended_at)
         log.warning("session %d: %s", session_id, detail)
     return tuple(row[0] for row in rows), closed
+
+
+def close_orders(connection: sqlite3.Connection, session_id: int, reason: str, at: str) -> int:
+    """Close what still works of a session, unless it is live: any other venue ends with its session.
+
+    Returns how many orders were closed. Raises sqlite3.Error.
+    """
+    return connection.execute(
+        "UPDATE orders SET status = 'CANCELED', failure_reason = ?, updated_at = ?, closed_ledger = "
+        "(SELECT max(ledger_index) FROM ticks WHERE session_id = ?3) "
+        f"WHERE session_id = ?3 AND status NOT IN ({_TERMINAL}) "
+        "AND (SELECT mode FROM sessions WHERE session_id = ?3) <> 'live'",
+        (reason, at, session_id),
+    ).rowcount
 
 
 def _close_one(
     connection: sqlite3.Connection, session_id: int, pid: int | None, started_at: str, now: str
 ) -> tuple[str, str]:
-    ticks, first, last, start, end = connection.execute(
-        "SELECT count(*), min(ledger_index), max(ledger_index), min(close_time), max(close_time) "
-        "FROM ticks WHERE session_id = ?",
-        (session_id,),
-    ).fetchone()
-    last_tick, fingerprint = connection.execute(
-        "SELECT max(tick), lower(hex(fingerprint)) FROM ticks WHERE session_id = ?", (session_id,)
+    last_tick, last, end = connection.execute(
+        "SELECT max(tick), max(ledger_index), max(close_time) FROM ticks WHERE session_id = ?", (session_id,)
     ).fetchone()
     working = connection.execute(
         f"SELECT count(*) FROM orders WHERE session_id = ? AND status NOT IN ({_TERMINAL})", (session_id,)
@@ -85,7 +88,23 @@ def _close_one(
         f"last tick {last_tick if last_tick is not None else 'none'}, "
         f"last ledger {last if last is not None else 'none'}, {working} orders still working"
     )
-    reason = HaltReason.UNEXPECTED_HALT.value
+    close_with_rows(connection, session_id, HaltReason.UNEXPECTED_HALT.value, detail, ended_at)
+    return ended_at, detail
+
+
+def close_with_rows(
+    connection: sqlite3.Connection, session_id: int, reason: str, detail: str, ended_at: str
+) -> None:
+    """Close a session as far as its stored ticks go, inside the caller's transaction."""
+    ticks, first, last, start, end = connection.execute(
+        "SELECT count(*), min(ledger_index), max(ledger_index), min(close_time), max(close_time) "
+        "FROM ticks WHERE session_id = ?",
+        (session_id,),
+    ).fetchone()
+    # With max() the other columns are those of its row (sqlite.org/lang_select.html, bare columns).
+    fingerprint = connection.execute(
+        "SELECT max(tick), lower(hex(fingerprint)) FROM ticks WHERE session_id = ?", (session_id,)
+    ).fetchone()[1]
     connection.execute(
         "UPDATE sessions SET ended_at = ?, halt_reason = ?, halt_detail = ?, ticks = ?, first_ledger = ?, "
         "last_ledger = ?, market_start = ?, market_end = ?, fingerprint = ? WHERE session_id = ?",
@@ -94,7 +113,6 @@ def _close_one(
     connection.executemany(
         UPSERT_STATE, (("halt.reason", reason, ended_at), ("halt.detail", detail, ended_at))
     )
-    return ended_at, detail
 
 
 def clean_up_orphans(connection: sqlite3.Connection, now: datetime, days: int) -> int:

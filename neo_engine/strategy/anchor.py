@@ -22,6 +22,7 @@ from decimal import Decimal
 from neo_engine.config import StrategyConfig
 from neo_engine.domain.amm import Pool, fee_band, spot_price
 from neo_engine.domain.number import BPS, MAX_DROPS, ONE, ZERO
+from neo_engine.domain.values import quick
 
 CLOB = "clob"
 POOL = "pool"
@@ -31,6 +32,7 @@ PRICE_MAX = Decimal("1E15")
 POOL_FEE_MAX = 1000  # 1 %, the most the ledger lets a pool charge (xrpl.org, AMMCreate)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnchorView:
     """The anchor and how it came about. Prices in RLUSD per XRP.

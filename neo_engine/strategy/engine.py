@@ -22,11 +22,13 @@ from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import BPS, MILLION, ONE, WORK, ZERO
 from neo_engine.domain.orders import Quote
 from neo_engine.domain.records import Accounts, Gate, Pricing
+from neo_engine.domain.values import quick
 from neo_engine.strategy import gates as gate
 from neo_engine.strategy import glft, intensity, ladder, spread, volatility
 from neo_engine.strategy.anchor import AnchorView, read_anchor
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyState:
     """What one tick hands to the next. outside_ticks: see `AnchorView`. curve: of intensity, glft only."""
@@ -37,6 +39,7 @@ class StrategyState:
     curve: glft.Curve | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyResult:
     """State for the next tick, how the prices came about, what closed a side, and the quotes wanted."""
@@ -155,6 +158,7 @@ def _trades_seen(state: StrategyState) -> int:
     return intensity.total(state.intensity).trades
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Price:
     reservation: Decimal

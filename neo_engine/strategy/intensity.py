@@ -22,13 +22,14 @@ Intensity(a=Decimal('0.4'), k=Decimal('0.2'))
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from neo_engine.config import GlftConfig
 from neo_engine.domain.assets import Side
 from neo_engine.domain.market import MarketTrade
 from neo_engine.domain.number import BPS, ZERO
+from neo_engine.domain.values import replace
 from neo_engine.strategy.anchor import is_price
 
 DEPTH_MAX = Decimal(20)

@@ -26,6 +26,7 @@ from neo_engine.domain.market import DataFault
 from neo_engine.domain.number import BPS, ONE, ZERO
 from neo_engine.domain.orders import Quote
 from neo_engine.domain.records import Gate
+from neo_engine.domain.values import quick
 from neo_engine.strategy import gates as gate
 from neo_engine.strategy.rounding import quote_at
 
@@ -36,6 +37,7 @@ _KEPT_BY_ROUNDING = Decimal("0.99")
 _SIDE_NAME = {Side.BUY: gate.BID, Side.SELL: gate.ASK}
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How far a bid may go up and an ask may come down, RLUSD per XRP."""
@@ -44,6 +46,7 @@ class Limits:
     ask_min: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
     """One side of the ladder: its quotes, the levels dropped, and how far the first level was moved."""

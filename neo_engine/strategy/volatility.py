@@ -28,11 +28,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from neo_engine.domain.number import BPS, ONE, WORK
+from neo_engine.domain.values import quick
 
 #: About four minutes of ledgers; a volatility older than that is no estimate of the present one.
 GAP_LEDGERS_MAX = 60
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolatilityState:
     """What the estimators remember. variance in bps^2 a ledger, range_bps in bps a ledger.

@@ -16,7 +16,7 @@ Errors: every number that is not one, is not finite or lies outside what a ledge
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -44,6 +44,7 @@ from neo_engine.domain.number import (
     parse_drops,
     parse_issued,
 )
+from neo_engine.domain.values import replace
 from neo_engine.xrpl.wire import (
     RAW_EMPTY,
     Fields,

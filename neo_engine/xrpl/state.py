@@ -11,7 +11,6 @@ Time priority inside one rate is the order of `Indexes` in the book's directory,
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -30,6 +29,7 @@ from neo_engine.domain.ledger import (
     SnapshotOffer,
 )
 from neo_engine.domain.number import ZERO, parse_drops
+from neo_engine.domain.values import replace
 from neo_engine.xrpl.codec import (
     Codec,
     MissingField,

@@ -78,9 +78,7 @@ def test_orders_of_a_killed_paper_session_are_closed_with_their_reason(tmp_path:
     )
     assert open_then
     assert session(db).code == 0
-    closed = rows(
-        db, "SELECT id FROM orders WHERE failure_reason = 'session died' AND status = 'CANCELED'"
-    )
+    closed = rows(db, "SELECT id FROM orders WHERE failure_reason = 'session died' AND status = 'CANCELED'")
     assert closed == open_then
 
 

@@ -60,7 +60,9 @@ def fills(draw: st.DrawFn) -> Fill:
         liquidity=LiquiditySide.MAKER,
         base_drops=draw(drops),
         quote=amount,
-        quote_balance_delta=moved if (moved > 0) is (side is Side.SELL) else (amount if side is Side.SELL else -amount),
+        quote_balance_delta=moved
+        if (moved > 0) is (side is Side.SELL)
+        else (amount if side is Side.SELL else -amount),
         rounding=rounding,
         offer_sequence=1,
     )
@@ -195,15 +197,14 @@ def wanted(draw: st.DrawFn) -> tuple[Quote, ...]:
 
 @given(
     quotes=wanted(),
-    balance=st.integers(min_value=0, max_value=300 * 10**6),
-    rlusd=st.integers(min_value=0, max_value=500),
-    tick_size=st.sampled_from([5, 7, 15, 16]),
-    rate=st.sampled_from([1_000_000_000, 1_002_000_000]),
+    funds=st.tuples(st.integers(min_value=0, max_value=300 * 10**6), st.integers(min_value=0, max_value=500)),
+    issuer=st.tuples(st.sampled_from([5, 7, 15, 16]), st.sampled_from([1_000_000_000, 1_002_000_000])),
     listed=st.lists(st.integers(min_value=0, max_value=5), unique=True, max_size=3),
 )
 def test_what_is_quoted_can_always_be_paid_for(
-    quotes: tuple[Quote, ...], balance: int, rlusd: int, tick_size: int, rate: int, listed: list[int]
+    quotes: tuple[Quote, ...], funds: tuple[int, int], issuer: tuple[int, int], listed: list[int]
 ) -> None:
+    (balance, rlusd), (tick_size, rate) = funds, issuer
     old = tuple(order(number + 1, f"bid-{number}", "1", 10**6) for number in listed)
     offers = tuple(
         VenueOffer(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from neo_engine.domain.assets import Side
+from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.fills import Fill, LiquiditySide
 from neo_engine.domain.market import AccountView, VenueOffer
 from neo_engine.domain.orders import (
@@ -38,7 +39,6 @@ from neo_engine.execution.diff import diff
 from neo_engine.inventory import accounts, apply_fees, apply_fill, empty
 from neo_engine.inventory.capital import apply_events
 from neo_engine.inventory.funding import Available
-from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.reconciliation import VenueTruth, reconcile
 from tests.unit.core_values import NOW, with_config
 
@@ -207,7 +207,12 @@ class OrderLives(RuleBasedStateMachine):
         self.next_sequence = 1
         opening = [
             CapitalEvent(
-                request_id=name, kind=CapitalKind.OPENING, base_drops=drops, quote=rlusd, note="", created_at=""
+                request_id=name,
+                kind=CapitalKind.OPENING,
+                base_drops=drops,
+                quote=rlusd,
+                note="",
+                created_at="",
             )
             for name, drops, rlusd in (("x", START_DROPS, Decimal(0)), ("q", 0, START_QUOTE))
         ]
@@ -228,7 +233,11 @@ class OrderLives(RuleBasedStateMachine):
         for slot, side in (("bid-1", Side.BUY), ("ask-1", Side.SELL)):
             if data.draw(st.booleans()):
                 step = data.draw(st.integers(min_value=0, max_value=3))
-                price = Decimal("1.9") + Decimal(step) / 100 if side is Side.BUY else Decimal("2.1") - Decimal(step) / 100
+                price = (
+                    Decimal("1.9") + Decimal(step) / 100
+                    if side is Side.BUY
+                    else Decimal("2.1") - Decimal(step) / 100
+                )
                 size = data.draw(st.sampled_from([3, 7, 8])) * 10**6
                 quotes.append(
                     Quote(
@@ -314,7 +323,10 @@ class OrderLives(RuleBasedStateMachine):
     def hear(self, data: st.DataObject) -> None:
         """Deliver the news: every fill, maybe twice; updates shuffled, doubled, late or never."""
         venue = self.venue
-        fates = [(update, data.draw(st.sampled_from(["once", "once", "twice", "late", "never"]))) for update in venue.updates]
+        fates = [
+            (update, data.draw(st.sampled_from(["once", "once", "twice", "late", "never"])))
+            for update in venue.updates
+        ]
         updates = [*self.late]
         self.late = [update for update, fate in fates if fate == "late"]
         for update, fate in fates:

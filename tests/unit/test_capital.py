@@ -75,7 +75,7 @@ def test_an_rlusd_deposit_needs_no_mark() -> None:
     inventory, record = apply_capital(empty(), capital(DEPOSIT, rlusd="50"), None, NOTHING)
     assert inventory.net_capital == D("50")
     assert record is not None
-    assert (record.applied, record.mark) == (True, 1)
+    assert (record.applied, record.mark) == (True, D(1))
 
 
 def test_a_deposit_of_xrp_enters_the_basis_at_the_mark() -> None:

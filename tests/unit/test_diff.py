@@ -69,7 +69,10 @@ def test_orders_without_a_quote_are_cancelled() -> None:
     result = run((), (OLD_BID, OLD_ASK))
     assert commands(result) == ["cancel 1", "cancel 2"]
     assert result.canceled == 2
-    assert [command.offer_sequence for command in result.commands if isinstance(command, CancelOrder)] == [101, 102]
+    assert [command.offer_sequence for command in result.commands if isinstance(command, CancelOrder)] == [
+        101,
+        102,
+    ]
 
 
 # 1 bps of 2 is 0.0002
@@ -81,9 +84,7 @@ def test_an_order_within_the_price_tolerance_keeps_its_place(price: str, kept: i
 
 
 # tolerance 0.25 of the 8 XRP wanted
-@pytest.mark.parametrize(
-    ("left", "kept"), [(5_999_999, 0), (6_000_000, 1), (10_000_000, 1), (10_000_001, 0)]
-)
+@pytest.mark.parametrize(("left", "kept"), [(5_999_999, 0), (6_000_000, 1), (10_000_000, 1), (10_000_001, 0)])
 def test_what_is_left_of_an_order_is_compared_with_the_size_wanted(left: int, kept: int) -> None:
     old = order(
         1,
@@ -100,9 +101,14 @@ def test_what_is_left_of_an_order_is_compared_with_the_size_wanted(left: int, ke
 
 @pytest.mark.parametrize(("left", "kept"), [(999_999, 0), (1_000_000, 1)])
 def test_a_remainder_below_the_minimum_notional_is_replaced(left: int, kept: int) -> None:
-    old = order(1, "bid-1", "2", 7 * XRP, S.PARTIALLY_FILLED)
     old = order(
-        1, "bid-1", "2", 7 * XRP, S.PARTIALLY_FILLED, remaining_base_drops=left, remaining_quote=D(2) * left / XRP
+        1,
+        "bid-1",
+        "2",
+        7 * XRP,
+        S.PARTIALLY_FILLED,
+        remaining_base_drops=left,
+        remaining_quote=D(2) * left / XRP,
     )
     assert run((quote("bid-1", "2", 1_100_000),), (old,)).kept == kept
 
@@ -159,7 +165,10 @@ def test_an_order_whose_cancel_is_lost_is_replaced_never_kept() -> None:
 
 
 def test_a_slot_whose_replacement_is_in_flight_is_left_alone() -> None:
-    pair = (order(1, "bid-1", "1.99", 7 * XRP, S.PENDING_CANCEL), order(2, "bid-1", "1.98", 7 * XRP, S.SUBMITTED))
+    pair = (
+        order(1, "bid-1", "1.99", 7 * XRP, S.PENDING_CANCEL),
+        order(2, "bid-1", "1.98", 7 * XRP, S.SUBMITTED),
+    )
     assert run((), pair, ledger=1020).commands == ()
 
 
@@ -219,7 +228,10 @@ def test_never_more_orders_than_allowed(limit: int, placed: int) -> None:
 
 def test_a_replacement_on_its_way_counts_once() -> None:
     config = with_config("risk", max_open_orders=2)
-    pair = (order(1, "bid-1", "1.99", 7 * XRP, S.PENDING_CANCEL), order(3, "bid-1", "1.98", 7 * XRP, S.SUBMITTED))
+    pair = (
+        order(1, "bid-1", "1.99", 7 * XRP, S.PENDING_CANCEL),
+        order(3, "bid-1", "1.98", 7 * XRP, S.SUBMITTED),
+    )
     assert commands(run((ASK,), pair, config=config)) == ["place ask-1"]
 
 

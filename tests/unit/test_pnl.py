@@ -41,10 +41,28 @@ def test_unrealised_is_inventory_at_mark_less_its_cost() -> None:
 def test_before_a_mark_xrp_is_worth_its_cost() -> None:
     inventory, _ = apply_fill(empty(), fill(order(1, "bid-1", "2", XRP), 10 * XRP))
     view = accounts(apply_fees(inventory, 10), None)
-    assert (view.unrealised, view.account_value, view.mark) == (0, 0, None)
+    assert (view.unrealised, view.account_value, view.mark) == (D(0), D(0), None)
 
 
 def test_an_xrp_holding_loses_and_wins_with_the_mark_only() -> None:
     inventory, _ = apply_capital(empty(), capital(CapitalKind.OPENING, drops=100 * XRP), D(2), PLENTY)
     assert session_pnl(accounts(inventory, D(2))) == 0
     assert session_pnl(accounts(inventory, D("1.9"))) == D(-10)
+
+
+def test_the_documented_example_comes_out_as_documented() -> None:
+    # docs/inventory.md, "Cost and profit"
+    inventory, _ = apply_fill(empty(), fill(order(1, "bid-1", "2.2", XRP), 10 * XRP))
+    inventory, _ = apply_fill(inventory, fill(order(2, "ask-1", "2.3", XRP), 4 * XRP))
+    assert (inventory.cost_basis, inventory.realised) == (D("13.2"), D("0.4"))
+    for number, (event, mark) in enumerate(
+        (
+            (capital(CapitalKind.DEPOSIT, drops=5 * XRP, request_id="1"), "2.4"),
+            (capital(CapitalKind.WITHDRAWAL, drops=5_500_000, request_id="2"), "2.5"),
+            (capital(CapitalKind.DEPOSIT, rlusd="100", request_id="3"), "2.5"),
+        )
+    ):
+        inventory, _ = apply_capital(inventory, event, D(mark), PLENTY)
+        assert inventory.cost_basis == (D("25.2"), D("12.6"), D("12.6"))[number]
+        assert inventory.realised == (D("0.4"), D("1.55"), D("1.55"))[number]
+        assert inventory.net_capital == (D("12"), D("-1.75"), D("98.25"))[number]

@@ -86,7 +86,10 @@ def test_one_drop_of_difference_halts(difference: int) -> None:
     result = run([], drops=100 * XRP + difference)
     assert names(result) == ["balance_mismatch"]
     assert halted(result)
-    assert "difference -0.000001" in result.findings[0].detail or "difference 0.000001" in result.findings[0].detail
+    assert (
+        "difference -0.000001" in result.findings[0].detail
+        or "difference 0.000001" in result.findings[0].detail
+    )
 
 
 def test_the_last_digit_of_rlusd_counts() -> None:
@@ -109,7 +112,9 @@ def test_the_rounding_carried_by_fills_is_part_of_the_balance() -> None:
 
 
 def test_an_order_filled_whole_is_closed_as_filled() -> None:
-    full = order(1, "bid-1", "2", 7 * XRP, S.PARTIALLY_FILLED, filled_base_drops=7 * XRP, remaining_base_drops=0)
+    full = order(
+        1, "bid-1", "2", 7 * XRP, S.PARTIALLY_FILLED, filled_base_drops=7 * XRP, remaining_base_drops=0
+    )
     assert repaired(run([full]), "filled", S.FILLED).closed_ledger == 1006
 
 

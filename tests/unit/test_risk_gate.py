@@ -97,7 +97,9 @@ def test_quotes_of_one_tick_may_not_cross_each_other() -> None:
     assert judged(quote("ask-1", "2.000001", 7 * XRP), market=market, approved=(bid,)) is None
 
 
-@pytest.mark.parametrize(("held", "refused"), [(142_999_999, False), (143_000_000, False), (143_000_001, True)])
+@pytest.mark.parametrize(
+    ("held", "refused"), [(142_999_999, False), (143_000_000, False), (143_000_001, True)]
+)
 def test_a_bid_that_would_fill_beyond_the_xrp_limit_is_refused(held: int, refused: bool) -> None:
     assert (judged(BID, view=accounts(held)) == "MaxExposure") is refused
 
@@ -112,6 +114,14 @@ def test_an_ask_that_would_fill_beyond_the_rlusd_limit_is_refused(held: str, ref
 def test_other_working_orders_of_the_side_count_with_what_is_left_of_them(held: int, refused: bool) -> None:
     other = order(1, "bid-2", "1.98", 7 * XRP, OrderStatus.PARTIALLY_FILLED, remaining_base_drops=4 * XRP)
     assert (judged(BID, view=accounts(held), working=(other,)) == "MaxExposure") is refused
+
+
+@pytest.mark.parametrize(("held", "refused"), [("377.85", False), ("377.8501", True)])
+def test_other_working_asks_count_with_the_rlusd_they_would_bring(held: str, refused: bool) -> None:
+    # 14.07 of the quote and 4 XRP left at 2.02.
+    other = order(1, "ask-2", "2.02", 7 * XRP, OrderStatus.PARTIALLY_FILLED, remaining_quote=D("8.08"))
+    bid = order(2, "bid-1", "1.9", 7 * XRP)
+    assert (judged(ASK, view=accounts(0, held), working=(other, bid)) == "MaxExposure") is refused
 
 
 def test_the_other_side_does_not_count() -> None:
@@ -170,5 +180,9 @@ def test_a_refused_quote_leaves_room_for_the_next() -> None:
 
 def test_a_refusal_becomes_a_gate_of_its_side() -> None:
     refused = Refused(quote=ASK, name="WouldCross", reason="numbers")
-    assert (refused.gate.name, refused.gate.side, refused.gate.detail) == ("WouldCross", "ask", "ask-1: numbers")
+    assert (refused.gate.name, refused.gate.side, refused.gate.detail) == (
+        "WouldCross",
+        "ask",
+        "ask-1: numbers",
+    )
     assert Refused(quote=BID, name="WouldCross", reason="numbers").gate.side == "bid"

@@ -58,10 +58,12 @@ def worth(value: str, *, net: str = "1000", mark: str = "2") -> Accounts:
 
 def test_a_sound_tick_has_nothing_to_say() -> None:
     result = judge()
-    assert (result.halt, result.gates, result.drawdown_pct) == (None, (), 0)
+    assert (result.halt, result.gates, result.drawdown_pct) == (None, (), D(0))
 
 
-@pytest.mark.parametrize(("drops", "halts"), [(149_999_999, False), (150_000_000, False), (150_000_001, True)])
+@pytest.mark.parametrize(
+    ("drops", "halts"), [(149_999_999, False), (150_000_000, False), (150_000_001, True)]
+)
 def test_xrp_held_above_its_limit_halts(drops: int, halts: bool) -> None:
     assert (reason(judge(accounts(drops))) is HaltReason.RISK_XRP_EXPOSURE) is halts
 
@@ -103,7 +105,7 @@ def test_a_drawdown_counts_from_the_peak_not_from_the_start() -> None:
 def test_a_withdrawal_is_no_drawdown() -> None:
     state = judge(worth("400", net="400")).state
     result = judge(worth("100", net="100"), state=state)
-    assert (result.halt, result.drawdown_pct) == (None, 0)
+    assert (result.halt, result.drawdown_pct) == (None, D(0))
 
 
 def test_a_deposit_hides_no_drawdown() -> None:
