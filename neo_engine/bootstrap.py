@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from neo_engine.config import Config
+from neo_engine.config import ISSUER_FROM_FEED, Config
 from neo_engine.domain.assets import Pair, currency_code
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import FeedError, StartupFailure, StateError, UsageError
@@ -34,7 +34,6 @@ from neo_engine.tick import decide
 EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "calm.jsonl.gz"
 PAPER_AGENT = "neo"  # the recordings' name for the account a paper session trades as
 PAPER_ADDRESS = "paper-account"  # of a recording that names none
-FROM_FEED = "from_feed"
 SPEED_MAX = "max"
 
 log = logging.getLogger("neo_engine")
@@ -96,6 +95,7 @@ def _run(
         start = feed.start()
         _check_pair(config, start.pair)
         book = BookTracker(start.state)
+        _check_transfer_fee(book)
         account, opening = _paper_account(config, start, book)
         exchange = PaperExchange(
             book=book,
@@ -171,10 +171,19 @@ def _check_pair(config: Config, pair: Pair) -> None:
             f"pair.quote_currency is {wanted}, but the recording trades {pair.symbol}; "
             "set the key to the recording's token"
         )
-    if issuer not in (FROM_FEED, pair.quote.issuer):
+    if issuer not in (ISSUER_FROM_FEED, pair.quote.issuer):
         raise StartupFailure(
             f"pair.quote_issuer is {issuer}, but the recording's token is issued by {pair.quote.issuer}; "
-            f"set the key to that address or to {FROM_FEED}"
+            f"set the key to that address or to {ISSUER_FROM_FEED}"
+        )
+
+
+def _check_transfer_fee(book: BookTracker) -> None:
+    """Refuse a token whose issuer takes a fee on transfers: `domain.matching` knows none."""
+    if book.transfer_rate != 1:
+        raise StartupFailure(
+            f"{book.pair.symbol}: the issuer takes a transfer fee (rate {book.transfer_rate}), which paper "
+            "fills do not model; trade a token without one"
         )
 
 

@@ -4,8 +4,10 @@ Invariants:
 1. Nothing is submitted before its intent is committed; the answers are committed right after.
 2. There is one shutdown path (`_finish`) and it runs once, whatever ended the session.
 3. From the moment a session is asked to stop it only cancels; it waits for the venue to confirm, for
-   at most `engine.shutdown_ledgers` ledgers, and says what was left.
+   at most `engine.shutdown_ledgers` ledgers (or as many intervals without one), and says what was left.
 4. A tick that cannot be stored is the last one: quotes are pulled and the reason is `state_failure`.
+5. While a live feed gives no ledger, a tick is made every `engine.tick_interval_seconds` of the clock,
+   so that a stale market is noticed. Any other feed tells its silences itself, in its own time.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeReco
 from neo_engine.domain.values import replace
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
-from neo_engine.ops.clock import iso
+from neo_engine.ops.clock import SilenceTimer, iso
 from neo_engine.ports import FeedItem, KillRequest, VenueReport
 from neo_engine.session import Session, SessionResult, TickView, accounts_summary, session_start
 from neo_engine.telemetry import TouchTelemetry
@@ -62,7 +64,10 @@ class MainLoop:
 
     def __init__(self, session: Session) -> None:
         self._s = session
-        self._start_time = session.feed_start.close_time
+        start = session.feed_start
+        self._start_time = start.close_time
+        interval = session.config.engine.tick_interval_seconds
+        self._timer = SilenceTimer(session.clock, interval, start.close_time) if start.live else None
         self._state = initial_state(session.config, self._start_time)
         self._session_id = 0
         self._n = _Progress(last_close_time=self._start_time)
@@ -83,14 +88,21 @@ class MainLoop:
             halt = self._loop()
         except StateError as error:
             log.error("the database failed: %s", error)
-            halt = Halt(reason=HaltReason.STATE_FAILURE, detail=str(error))
+            halt = self._failed(HaltReason.STATE_FAILURE, str(error))
         except NeoError as error:
             log.error("the session cannot go on: %s", error)
-            halt = Halt(reason=HaltReason.ENGINE_REQUESTED_HALT, detail=str(error))
+            halt = self._failed(HaltReason.ENGINE_REQUESTED_HALT, str(error))
         except Exception as error:  # noqa: BLE001 - the one net under the session: typed, logged, exit 1
             log.error("unexpected: %s", traceback.format_exc())
-            halt = Halt(reason=HaltReason.UNEXPECTED_HALT, detail=_where(error))
+            halt = self._failed(HaltReason.UNEXPECTED_HALT, _where(error))
         return self._finish(halt)
+
+    def _failed(self, reason: HaltReason, detail: str) -> Halt:
+        """Return the halt for what broke the session, naming what it was stopping for, if it was."""
+        before = self._state.stopping
+        return Halt(
+            reason=reason, detail=f"{detail}; while stopping: {before.reason.value}" if before else detail
+        )
 
     # startup
 
@@ -141,6 +153,8 @@ class MainLoop:
                 self._tick(self._observe(item))
             elif self._urgent():
                 self._tick(self._silence(self._n.last_close_time))
+            if not isinstance(item, LedgerUpdate):
+                self._notice_silence()
             if self._wound_down():
                 break
         stopping = self._state.stopping
@@ -148,6 +162,13 @@ class MainLoop:
             raise StateError("the session wound down without a reason")
         self._end_of_market(stopping)
         return stopping
+
+    def _notice_silence(self) -> None:
+        """Make the tick of an interval in which a live feed gave no ledger."""
+        now = self._timer.due() if self._timer is not None else None
+        if now is not None:
+            self._n.wind_down_ledgers += self._state.stopping is not None
+            self._tick(self._silence(now))
 
     def _listen(self) -> None:
         for request in self._s.control.poll():
@@ -178,7 +199,7 @@ class MainLoop:
             return False
         if not self._state.orders.working:
             return True
-        return self._s.signals.hurry or self._n.wind_down_ledgers > self._s.config.engine.shutdown_ledgers
+        return self._s.signals.hurry or self._n.wind_down_ledgers >= self._s.config.engine.shutdown_ledgers
 
     def _observe(self, item: FeedItem) -> Observation:
         if isinstance(item, LedgerUpdate):
@@ -196,6 +217,8 @@ class MainLoop:
         n.first_ledger = n.first_ledger or update.ledger_index
         n.last_ledger = update.ledger_index
         n.last_close_time = update.close_time
+        if self._timer is not None:
+            self._timer.ledger(update.close_time)
         if self._state.stopping is not None:
             n.wind_down_ledgers += 1
         if report.faults:
@@ -403,8 +426,9 @@ class MainLoop:
         try:
             ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
             self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index))
-        except NeoError as error:
-            return f"; {len(cancels)} orders could not be cancelled: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
+            log.error("the last cancels failed: %s", traceback.format_exc())
+            return f"; {len(cancels)} orders could not be cancelled: {_where(error)}"
         return f"; {len(cancels)} cancels sent without a record"
 
     def _finish(self, halt: Halt) -> SessionResult:
