@@ -108,7 +108,7 @@ def _ticks(db: Path, session: int) -> list[str]:
         ("fills", "tick", {row[0]: row[3] for row in ticks}),
     ):
         query = f"SELECT {column}, count(*) FROM {table} WHERE session_id = ? GROUP BY 1"
-        stored = dict(ask(db, query, session))
+        stored: dict[int, int] = dict(ask(db, query, session))
         wanted = {tick: count for tick, count in said.items() if count}
         if stored != wanted:
             found.append(f"{table}: rows by tick {stored}, the ticks say {wanted}")
@@ -126,7 +126,7 @@ def _inventory(db: Path, session: int) -> list[str]:
         "SELECT asset, new_balance FROM inventory_ledger WHERE id IN "
         "(SELECT max(id) FROM inventory_ledger WHERE session_id = ? GROUP BY asset)"
     )
-    stored = {asset: Decimal(balance) for asset, balance in ask(db, query, session)}
+    stored: dict[str, Decimal] = {asset: Decimal(balance) for asset, balance in ask(db, query, session)}
     return [
         f"inventory_ledger says {stored.get(asset, 0)} {asset}, its fills {amount}"
         for asset, amount in total.items()
@@ -202,7 +202,7 @@ def _restart(db: Path) -> list[str]:
     if done.returncode:
         return [f"the next session ended with {done.returncode}: {done.stderr.strip()}"]
     said = json.loads(done.stdout)
-    state = dict(ask(db, "SELECT key, value FROM engine_state WHERE key LIKE 'halt.%'"))
+    state: dict[str, str] = dict(ask(db, "SELECT key, value FROM engine_state WHERE key LIKE 'halt.%'"))
     found = []
     if said["halt_reason"] != "recording_ended" or said["halt_reason"] != state["halt.reason"]:
         found.append(f"the next session ended with {said['halt_reason']}, engine_state says {state}")

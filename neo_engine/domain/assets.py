@@ -63,6 +63,8 @@ def currency_code(symbol: str) -> str:
 class Side(Enum):
     """Which way an order trades the base: BUY pays quote for XRP (a bid), SELL the other way (an ask)."""
 
+    __hash__ = object.__hash__  # members are single objects; hashing the name costs a call
+
     BUY = "buy"
     SELL = "sell"
 

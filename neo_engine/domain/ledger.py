@@ -25,6 +25,8 @@ from neo_engine.domain.values import quick
 class NodeAction(Enum):
     """What a transaction did to a ledger entry."""
 
+    __hash__ = object.__hash__  # members are single objects; hashing the name costs a call
+
     CREATED = "created"
     MODIFIED = "modified"
     DELETED = "deleted"

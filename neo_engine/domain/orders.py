@@ -14,6 +14,8 @@ from neo_engine.domain.values import quick
 class OrderStatus(Enum):
     """Where an order stands. The legal moves are `LEGAL_MOVES`."""
 
+    __hash__ = object.__hash__  # members are single objects; hashing the name costs a call
+
     PENDING_SUBMIT = "PENDING_SUBMIT"  # intent is on disk, nothing sent yet
     SUBMITTED = "SUBMITTED"  # handed to the venue, no validated ledger has shown it
     OPEN = "OPEN"  # stands on the ledger

@@ -12,8 +12,6 @@ that it can be run again against book + pool + our offers (`domain.matching`).
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.ledger import LedgerTransaction, NodeAction, OfferChange

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
@@ -211,11 +212,12 @@ class _Desk:
 
     def orders(self) -> Orders:
         """Return the orders as they are now, with the newest closed ones only."""
-        for order_id in list(self.closed)[: max(len(self.closed) - RECENT_CLOSED, 0)]:
-            del self.closed[order_id]
-            self.seen.pop(order_id, None)
+        if len(self.closed) > RECENT_CLOSED:
+            for order_id in tuple(islice(self.closed, len(self.closed) - RECENT_CLOSED)):
+                del self.closed[order_id]
+                self.seen.pop(order_id, None)
         return Orders(
-            working=tuple(self.working[order_id] for order_id in sorted(self.working)),
+            working=tuple([self.working[order_id] for order_id in sorted(self.working)]),
             closed=self.closed,
             seen=self.seen,
             replaces=self.replaces,

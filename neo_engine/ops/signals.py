@@ -21,7 +21,11 @@ _REASONS = {
 
 
 class SignalFlags:
-    """Context manager that takes over the signals and puts the old handlers back."""
+    """Context manager that takes over the signals and puts the old handlers back.
+
+    When a signal came, the process is about to end for it: from then on all of them are ignored, so that
+    an impatient second one changes neither what is printed nor the exit code.
+    """
 
     def __init__(self) -> None:
         self.reason: HaltReason | None = None
@@ -51,5 +55,5 @@ class SignalFlags:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         for number, handler in self._old.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, signal.SIG_IGN if self.count else handler)  # type: ignore[arg-type]
         self._old.clear()

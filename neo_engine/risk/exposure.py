@@ -2,13 +2,15 @@
 
 Held means inventory (fills plus overlay), as the configuration says of `risk.max_*_exposure`.
 
-The worst case counts each slot of the ladder once: a replace is atomic on the ledger (XRPL_RULES 2.3),
-so a slot stands for the larger of what works in it and what is wanted in it, never for both.
+The worst case counts every working order and every quote that would be sent. A replace is atomic on the
+ledger, but it arrives a ledger late: the old order can fill whole before it, and the new one after it
+(a missing old offer does not stop a replace, XRPL_RULES 2.3). Only a quote that finds its order in place
+already, and so is not sent, counts once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from neo_engine.config import Config
@@ -24,25 +26,32 @@ def max_drops(config: Config) -> int:
     return drops_from_xrp(limit, DOWN)
 
 
-def worst_case_drops(view: Accounts, working: Iterable[Order], quotes: Iterable[Quote]) -> int:
-    """Return the drops held if every working bid and every bid in `quotes` filled whole."""
-    slots: dict[str, int] = {}
-    for order in working:
-        if order.side is Side.BUY:
-            slots[order.slot] = max(slots.get(order.slot, 0), order.remaining_base_drops)
+def worst_case_drops(
+    view: Accounts, working: Iterable[Order], quotes: Iterable[Quote], stays: Callable[[Order, Quote], bool]
+) -> int:
+    """Return the drops held if every working bid and every new bid in `quotes` filled whole."""
+    bids = [order for order in working if order.side is Side.BUY]
+    total = view.base_drops + sum(order.remaining_base_drops for order in bids)
     for quote in quotes:
         if quote.side is Side.BUY:
-            slots[quote.slot] = max(slots.get(quote.slot, 0), quote.base_drops)
-    return view.base_drops + sum(slots.values())
+            same = _staying(quote, bids, stays)
+            total += quote.base_drops if same is None else max(0, quote.base_drops - same.remaining_base_drops)
+    return total
 
 
-def worst_case_quote(view: Accounts, working: Iterable[Order], quotes: Iterable[Quote]) -> Decimal:
-    """Return the RLUSD held if every working ask and every ask in `quotes` filled whole."""
-    slots: dict[str, Decimal] = {}
-    for order in working:
-        if order.side is Side.SELL:
-            slots[order.slot] = max(slots.get(order.slot, ZERO), order.remaining_quote)
+def worst_case_quote(
+    view: Accounts, working: Iterable[Order], quotes: Iterable[Quote], stays: Callable[[Order, Quote], bool]
+) -> Decimal:
+    """Return the RLUSD held if every working ask and every new ask in `quotes` filled whole."""
+    asks = [order for order in working if order.side is Side.SELL]
+    total = sum((order.remaining_quote for order in asks), view.quote)
     for quote in quotes:
         if quote.side is Side.SELL:
-            slots[quote.slot] = max(slots.get(quote.slot, ZERO), quote.quote)
-    return sum(slots.values(), view.quote)
+            same = _staying(quote, asks, stays)
+            total += quote.quote if same is None else max(ZERO, quote.quote - same.remaining_quote)
+    return total
+
+
+def _staying(quote: Quote, working: list[Order], stays: Callable[[Order, Quote], bool]) -> Order | None:
+    """Return the working order that already is this quote, or None when a new one would be sent."""
+    return next((order for order in working if order.slot == quote.slot and stays(order, quote)), None)

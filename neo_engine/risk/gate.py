@@ -17,6 +17,7 @@ from neo_engine.domain.number import MILLION, WORK, plain, xrp_from_drops
 from neo_engine.domain.orders import Order, Quote
 from neo_engine.domain.records import Accounts, Gate
 from neo_engine.domain.values import quick
+from neo_engine.execution.diff import keeps_its_place
 from neo_engine.risk.exposure import max_drops, worst_case_drops, worst_case_quote
 
 #: Amounts and price of a quote may differ by this share (1 bps) and by one drop, not more: rounding
@@ -118,13 +119,17 @@ def _no_crossing(quote: Quote, context: ApprovalContext) -> str | None:
 
 def _exposure(quote: Quote, context: ApprovalContext) -> str | None:
     quotes = (*context.approved, quote)
+
+    def stays(order: Order, wanted: Quote) -> bool:
+        return keeps_its_place(order, wanted, context.config, context.snapshot.close_time)
+
     if quote.side is Side.BUY:
-        drops = worst_case_drops(context.accounts, context.working, quotes)
+        drops = worst_case_drops(context.accounts, context.working, quotes, stays)
         if drops > max_drops(context.config):
             limit = plain(context.config.risk.max_xrp_exposure)
             return f"{plain(xrp_from_drops(drops))} XRP if all bids fill (risk.max_xrp_exposure {limit})"
         return None
-    amount = worst_case_quote(context.accounts, context.working, quotes)
+    amount = worst_case_quote(context.accounts, context.working, quotes, stays)
     if amount > context.config.risk.max_rlusd_exposure:
         limit = plain(context.config.risk.max_rlusd_exposure)
         return f"{plain(amount)} RLUSD if all asks fill (risk.max_rlusd_exposure {limit})"

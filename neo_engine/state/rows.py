@@ -89,8 +89,10 @@ def exact(value: Decimal) -> str:
     >>> exact(Decimal("2.19")), exact(Decimal("2.190")), exact(Decimal("1E+2"))
     ('2.19', '2.19', '100')
     """
+    if not value:
+        return "0"
     text = str(value)
-    return plain(value) if text[-1] == "0" or "E" in text else text
+    return plain(value) if "E" in text or (text[-1] == "0" and "." in text) else text
 
 
 def _text(value: Decimal | None) -> str | None:

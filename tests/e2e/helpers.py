@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -191,19 +190,11 @@ def started_session(db: Path, *, ticks: int = 15, **choices: Any) -> subprocess.
     """Start a session and return once it has stored `ticks` more ticks, its first orders among them."""
     before = ticks_stored(db)
     process = start(session_command(db, **choices))
-    try:
-        wait_for(f"{ticks} ticks in {db}", lambda: ticks_stored(db) >= before + ticks)
-    except AssertionError:
-        stop(process)
-        raise
+    wait_for(
+        f"{ticks} ticks in {db}", lambda: process.poll() is not None or ticks_stored(db) >= before + ticks
+    )
+    assert process.poll() is None, process.communicate()
     return process
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    """End a process whatever it does; for clean-up."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGKILL)
-    process.communicate()
 
 
 def check_database(db: Path) -> None:

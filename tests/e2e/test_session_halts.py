@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,6 +25,8 @@ from tests.e2e.helpers import (
     rows,
     run,
     session,
+    session_command,
+    start,
     started_session,
     wait_for,
     write_config,
@@ -246,8 +247,6 @@ def test_a_signal_while_the_database_is_being_opened_is_not_lost(tmp_path: Path)
 
 
 def start_until_lock(db: Path) -> subprocess.Popen[str]:
-    from tests.e2e.helpers import session_command, start
-
     process = start(session_command(db, speed="60", recording=EMBEDDED))
     wait_for("the lock file", db.with_name(db.name + ".lock").exists)
     return process
@@ -312,11 +311,3 @@ def test_a_defect_in_a_tick_is_an_unexpected_halt_with_its_type_and_place(
     assert stored["ticks"] == 20
     check_database(db)
     check_clean_run_after(db)
-
-
-def test_every_halt_reason_of_an_ended_session_is_a_documented_one(root: Path) -> None:
-    from neo_engine.domain.halt import MEANING
-
-    text = (root / "docs" / "commands.md").read_text(encoding="utf-8")
-    documented: dict[str, Any] = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE))
-    assert set(documented) == {reason.value for reason in MEANING}

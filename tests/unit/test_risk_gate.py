@@ -129,14 +129,17 @@ def test_the_other_side_does_not_count() -> None:
     assert judged(BID, view=accounts(143 * XRP), working=(other,)) is None
 
 
-def test_the_order_that_the_quote_replaces_does_not_count_beside_it() -> None:
+@pytest.mark.parametrize(("held", "refused"), [(136 * XRP, False), (136 * XRP + 1, True)])
+def test_an_order_and_its_replacement_can_both_fill_so_both_count(held: int, refused: bool) -> None:
     old = order(1, "bid-1", "1.98", 7 * XRP)
-    assert judged(BID, view=accounts(143 * XRP), working=(old,)) is None
+    assert (judged(BID, view=accounts(held), working=(old,)) == "MaxExposure") is refused
 
 
-def test_a_larger_order_in_the_slot_counts_with_its_own_size() -> None:
-    old = order(1, "bid-1", "1.98", 8 * XRP)
-    assert judged(BID, view=accounts(143 * XRP), working=(old,)) == "MaxExposure"
+@pytest.mark.parametrize(("held", "refused"), [(143 * XRP, False), (143 * XRP + 1, True)])
+def test_a_quote_whose_order_stays_in_place_counts_once(held: int, refused: bool) -> None:
+    lifetime = CONFIG.execution.offer_lifetime_seconds
+    old = order(1, "bid-1", "1.99", 7 * XRP, expiration=snapshot().close_time + lifetime)
+    assert (judged(BID, view=accounts(held), working=(old,)) == "MaxExposure") is refused
 
 
 def test_quotes_approved_before_count() -> None:
