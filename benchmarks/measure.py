@@ -59,17 +59,23 @@ def peak_memory_mb() -> float:
 
 def title(text: str) -> None:
     """Print the heading of one benchmark."""
-    print(f"\n{text}")
+    print(f"\n{text}", flush=True)
 
 
-def figure(name: str, value: float, unit: str, *, least: float | None = None, most: float | None = None) -> None:
+def figure(
+    name: str, value: float, unit: str, *, least: float | None = None, most: float | None = None
+) -> None:
     """Print one figure, and whether it meets its aim when it has one."""
     aim = ""
     if least is not None:
         aim = f"aim at least {least:,g}: {'met' if value >= least else 'MISSED'}"
     elif most is not None:
         aim = f"aim at most {most:,g}: {'met' if value <= most else 'MISSED'}"
-    print(f"  {name:<46} {value:>12,.1f} {unit:<12} {aim}".rstrip(), flush=True)
+    print(f"  {name:<46} {_digits(value):>12} {unit:<12} {aim}".rstrip(), flush=True)
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 def machine() -> str:

@@ -12,7 +12,7 @@ order states are those of a venue and every check of the engine runs; only the w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from neo_engine.domain.orders import (
     TransactionKind,
     TransactionOutcome,
 )
+from neo_engine.domain.values import replace
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
 from neo_engine.feed.recorded import RecordedFeed

@@ -5,6 +5,7 @@ Below it nothing asks whether a session is paper, replay or live.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -35,6 +36,8 @@ EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "calm.jsonl.gz"
 PAPER_AGENT = "neo"  # the recordings' name for the account a paper session trades as
 PAPER_ADDRESS = "paper-account"  # of a recording that names none
 SPEED_MAX = "max"
+COLLECT_AFTER_OBJECTS = 20_000  # some 3 MB of values: about fifty ticks
+REPLAY = "replay"  # its decisions hang on recording, configuration and seed alone: it takes no new money
 
 log = logging.getLogger("neo_engine")
 
@@ -111,7 +114,7 @@ def _run(
             feed_start=start,
             exchange=exchange,
             store=store,
-            control=FileControl(options.db, clock),
+            control=FileControl(options.db, clock, takes_capital=options.mode != REPLAY),
             clock=clock,
             signals=signals,
             mode=options.mode,
@@ -126,8 +129,21 @@ def _run(
             on_tick=options.on_tick,
             decide=options.decide,
         )
-        with closing(exchange):
+        with closing(exchange), rare_collections():
             return MainLoop(session).run()
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let the collector of cycles look seldom: the engine's values form none, and a tick makes hundreds."""
+    before = gc.get_threshold()
+    gc.freeze()  # what start-up left stays to the end, so it need not be looked through again
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextmanager

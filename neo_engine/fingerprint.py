@@ -50,19 +50,19 @@ def tick_text(seen: Observation, decision: Decision) -> str:
         f"{accounts.base_drops} {_normal(accounts.quote)} {accounts.fees_drops} "
         f"{_normal(accounts.realised)} {_normal(accounts.unrealised)}",
     ]
-    lines.extend(f"gate {gate.name} {gate.side} {gate.detail}" for gate in decision.gates)
-    lines.extend(f"quote {_quote(quote)}" for quote in decision.quotes)
-    lines.extend(_command(command) for command in decision.commands)
-    lines.extend(f"order {_order(order)}" for order in decision.changed_orders)
-    lines.extend(
+    lines += [f"gate {gate.name} {gate.side} {gate.detail}" for gate in decision.gates]
+    lines += [f"quote {_quote(quote)}" for quote in decision.quotes]
+    lines += [_command(command) for command in decision.commands]
+    lines += [f"order {_order(order)}" for order in decision.changed_orders]
+    lines += [
         f"fill {fill.key} {fill.order_id} {fill.base_drops} {fill.quote} {fill.quote_balance_delta}"
         for fill in decision.fills
-    )
-    lines.extend(
+    ]
+    lines += [
         f"capital {one.event.kind.value} {one.event.base_drops} {one.event.quote} {one.applied}"
         for one in decision.capital
-    )
-    lines.extend(f"finding {one.name} {one.order_id} {one.detail}" for one in decision.findings)
+    ]
+    lines += [f"finding {one.name} {one.order_id} {one.detail}" for one in decision.findings]
     if decision.halt is not None:
         lines.append(f"halt {decision.halt.reason.value} {decision.halt.detail}")
     return "\n".join(lines)

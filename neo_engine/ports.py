@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from neo_engine.domain.capital import CapitalEvent
@@ -114,6 +115,9 @@ class StateStore(Protocol):
 
     def settled_capital(self) -> frozenset[str]:
         """Return the request ids of capital events that were applied or refused already."""
+
+    def stored_inventory(self) -> tuple[int, Decimal]:
+        """Return the session's inventory (XRP drops, token), summed anew from its rows on disk."""
 
     def flush(self) -> None:
         """Commit what a group commit still holds back."""

@@ -4,6 +4,9 @@ A row says: in ledger number `offset` of the recording (0 = its first) an order 
 `price` (RLUSD per XRP) and `size` (XRP) arrives and replaces the last one of its `slot`. It is decided
 one ledger earlier, like a live order. Everything else of a tick (fills, inventory, reconciliation) is
 the engine's own; only the strategy, capital, risk and order-diff steps are left out.
+
+A row whose deciding ledger is not in the recording (one before its first, or missing in a gap) is
+never sent.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pathlib import Path
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import BadNumber, UsageError
-from neo_engine.domain.number import DOWN, MILLION, UP, drops_from_xrp, issued_div, parse_number
+from neo_engine.domain.number import DOWN, MAX_DROPS, MILLION, UP, drops_from_xrp, issued_div, parse_number
 from neo_engine.domain.orders import OrderStatus, PlaceOrder, Quote
 from neo_engine.domain.values import replace
 from neo_engine.execution.diff import new_order
@@ -26,6 +29,7 @@ from neo_engine.tick import Decision, EngineState, Observation, pull, quoting_of
 COLUMNS = ("offset", "slot", "side", "price", "size")
 SIDES = {"ask": Side.SELL, "bid": Side.BUY}
 MAX_ROWS = 1_000_000
+MAX_PRICE = Decimal(10) ** 12  # and 1 / this: no token is worth more or less, and every ratio stays exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +77,10 @@ def _row(path: Path, number: int, row: dict[str, str]) -> ScriptedOrder:
     side = SIDES.get(row["side"])
     if side is None or not row["slot"]:
         raise UsageError(f"{place}: side must be ask or bid and slot must not be empty")
-    if offset < 0 or offset != int(offset) or price <= 0 or base_drops <= 0:
-        raise UsageError(f"{place}: offset must be a whole number from 0, price and size above 0")
+    if offset < 0 or offset != int(offset) or base_drops <= 0:
+        raise UsageError(f"{place}: offset must be a whole number from 0, size above 0")
+    if not 1 / MAX_PRICE <= price <= MAX_PRICE or base_drops > MAX_DROPS:
+        raise UsageError(f"{place}: a price lies within a factor of {MAX_PRICE} of 1, a size within all XRP")
     return ScriptedOrder(
         number=number, offset=int(offset), slot=row["slot"], side=side, price=price, base_drops=base_drops
     )

@@ -57,6 +57,7 @@ from neo_engine.ports import VenueReport
 from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, halt_of, reconcile
 from neo_engine.risk import Refused, RiskObservation, RiskState, approve_all, assess
 from neo_engine.risk import initial_state as initial_risk
+from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.engine import StrategyState, evaluate
 from neo_engine.strategy.engine import initial_state as initial_strategy
 
@@ -219,6 +220,13 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
     )
 
 
+def _sound_mid(snapshot: MarketSnapshot | None) -> Decimal | None:
+    """Return the mid if the snapshot may be believed and it is a price, else None."""
+    if snapshot is None or snapshot.faults or snapshot.mid is None:
+        return None
+    return snapshot.mid if is_price(snapshot.mid) else None
+
+
 def _within_fee(
     quotes: tuple[Quote, ...],
     working: Sequence[Order],
@@ -254,11 +262,11 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
     inventory, entries = _book_fills(state.inventory, tracked.fills)
     if report:
         inventory = apply_fees(inventory, sum(one.fee_drops for one in report.transactions))
-    mid = snapshot.mid if snapshot else None
-    mark = mid if mid is not None and not (snapshot and snapshot.faults) else state.mark
+    mark = _sound_mid(snapshot) or state.mark
     mark = first_mark(mark, tracked.fills)
     account = report.account if report else state.account
-    checked = _reconcile(state, seen, config, tracked, accounts(inventory, mark))
+    view = accounts(inventory, mark)
+    checked = _reconcile(state, seen, config, tracked, view)
     orders = checked.orders if checked else tracked.orders
     free = available(account, snapshot, config) if account and snapshot else NOTHING_AVAILABLE
     events = (*state.waiting, *seen.capital)
@@ -266,7 +274,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
     moved = apply_events(inventory, events, mark, free) if events and report else None
     if moved is not None:
         inventory, account = moved.inventory, _less_withdrawn(account, moved.records)
-    view = accounts(inventory, mark)
+        view = accounts(inventory, mark)
     risk = assess(state.risk, view, _risk_observation(seen), config, now)
     findings = checked.findings if checked else tracked.faults
     halt = state.stopping or seen.stop or risk.halt or (checked.halt if checked else halt_of(findings))
@@ -435,7 +443,9 @@ def _touch(working: Sequence[Order], snapshot: MarketSnapshot | None) -> Touch:
     our_bid, our_ask = max(bids, default=None), min(asks, default=None)
     mid, best_bid, best_ask = snapshot.mid, snapshot.best_bid, snapshot.best_ask
     bid_bps = ask_bps = None
-    if mid is not None and best_bid is not None and best_ask is not None:
+    if mid is None or best_bid is None or best_ask is None:
+        return Touch(our_bid=our_bid, our_ask=our_ask, bid_bps=None, ask_bps=None)
+    if is_price(mid) and is_price(best_bid) and is_price(best_ask):
         bid_bps = (our_bid - best_bid) * BPS / mid if our_bid is not None else None
         ask_bps = (best_ask - our_ask) * BPS / mid if our_ask is not None else None
     return Touch(our_bid=our_bid, our_ask=our_ask, bid_bps=bid_bps, ask_bps=ask_bps)

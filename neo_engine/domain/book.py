@@ -277,9 +277,11 @@ class BookTracker:
 
     def funds(self, owner: str, side: Side) -> Decimal:
         """What `owner` can pay now for offers of `side`: drops for SELL, token for BUY."""
-        if side is Side.SELL:
-            return Decimal(0 if self._all_frozen(owner) else self.spendable_drops(owner))
-        return self.spendable_quote(owner)
+        if side is Side.BUY:
+            return self.spendable_quote(owner)
+        if self.global_freeze and owner != self.pair.quote.issuer:
+            return ZERO
+        return Decimal(self.spendable_drops(owner))
 
     def live_offers(
         self, side: Side, parent_close_time: int, exclude_owner: str | None = None
@@ -290,30 +292,33 @@ class BookTracker:
         ledger rounds it, and never above what the offer asks in all. Dust (`_is_dust`) is left out.
         """
         left: dict[str, Decimal] = {}
-        fee = self.transfer_rate
-        book = self._sides[side]
+        fee, issuer = self.transfer_rate, self.pair.quote.issuer
+        book, offers = self._sides[side], self._offers
+        indexes, selling = book.indexes, side is Side.SELL
         for key in book.keys:
-            offer = self._offers[book.indexes[key]]
-            owner = offer.owner
-            if owner == exclude_owner or offer.expired(parent_close_time):
+            offer = offers[indexes[key]]
+            owner, expiration = offer.owner, offer.expiration
+            if owner == exclude_owner or (expiration is not None and expiration <= parent_close_time):
                 continue
             have = left.get(owner)
             if have is None:
                 have = self.funds(owner, side)
             base_drops, quote = offer.base_drops, offer.quote
-            if side is Side.SELL:
+            if selling:
                 if have < base_drops:
                     base_drops = int(have)
                     quote = min(quote, issued_mul(Decimal(base_drops), offer.rate, UP))
                 left[owner] = have - base_drops
             else:
-                cost = ONE if owner == self.pair.quote.issuer else fee
+                cost = ONE if owner == issuer else fee
                 payable = have if cost == ONE else issued_div(have, cost, DOWN)
                 if payable < quote:
                     quote = payable
                     base_drops = min(base_drops, whole(exact_product(quote, offer.rate), UP))
                 left[owner] = max(ZERO, have - quote * cost)
-            if base_drops > 0 and quote > 0 and not _is_dust(side, base_drops, quote, offer.rate):
+                if base_drops <= 1 and _is_dust(base_drops, quote, offer.rate):
+                    continue
+            if base_drops > 0 and quote > 0:
                 yield LiveOffer(offer=offer, base_drops=base_drops, quote=quote)
 
     def live_levels(
@@ -356,15 +361,14 @@ class BookTracker:
             self._chain[change.index] = tx_hash
         if change.action is NodeAction.CREATED or not self.trusted:
             return None
+        last = change.chain_txn_id
+        if known == last or not (last and known if known is not None else self._complete):
+            return None
         what = f"{type(change).__name__} {change.index} in transaction {tx_hash}"
         if known is None:
-            if not self._complete:
-                return None
             return self._fault(LedgerFaultKind.UNKNOWN_ENTRY, f"{what}: this entry was never seen before")
-        if known and change.chain_txn_id and known != change.chain_txn_id:
-            text = f"{what}: it was changed before by {change.chain_txn_id}, which was not seen"
-            return self._fault(LedgerFaultKind.CHAIN_BREAK, text)
-        return None
+        text = f"{what}: it was changed before by {last}, which was not seen"
+        return self._fault(LedgerFaultKind.CHAIN_BREAK, text)
 
     def take_arrival(self) -> int:
         """Return the next place in time: an offer that takes it stands behind all older ones of its rate."""
@@ -456,9 +460,6 @@ class BookTracker:
         self.base_reserve_drops = change.base_reserve_drops
         self.owner_reserve_drops = change.owner_reserve_drops
 
-    def _all_frozen(self, owner: str) -> bool:
-        return self.global_freeze and owner != self.pair.quote.issuer
-
     def _set_funds(self, owner: str, side: Side, funds: Decimal) -> None:
         """Make `owner` able to spend exactly `funds`, as the server says he is."""
         if side is Side.BUY:
@@ -483,13 +484,13 @@ def _nobody(address: str) -> AccountState:
     )
 
 
-def _is_dust(side: Side, base_drops: int, quote: Decimal, rate: Decimal) -> bool:
-    """True for a bid that asks at most one drop for less token than its rate says.
+def _is_dust(base_drops: int, quote: Decimal, rate: Decimal) -> bool:
+    """True for a bid that asks at most one drop if it gives less token for it than its rate says.
 
     The ledger deletes such an offer instead of using it (rippled OfferStream,
     shouldRmSmallIncreasedQOffer). An ask asks token, which does not round so coarsely.
     """
-    return side is Side.BUY and base_drops <= 1 and exact_product(quote, rate) < base_drops
+    return exact_product(quote, rate) < base_drops
 
 
 def _level(side: Side, rate: Decimal, base_drops: int, quote: Decimal, count: int) -> PriceLevel:

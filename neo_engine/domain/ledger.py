@@ -360,15 +360,12 @@ def taken_legs(tx: LedgerTransaction, pool_account: str | None) -> tuple[TakenLe
 
     An arbitrage payment may take both sides. Deposits to and withdrawals from the pool are no legs.
     """
-    base = {Side.BUY: 0, Side.SELL: 0}
-    quote = {Side.BUY: ZERO, Side.SELL: ZERO}
     pool_base, pool_quote = 0, ZERO
+    touched: list[OfferChange] = []
     for change in tx.changes:
         if isinstance(change, OfferChange):
             if change.touched:
-                side = change.side.opposite
-                base[side] += change.previous_base_drops - change.base_drops
-                quote[side] += change.previous_quote - change.quote
+                touched.append(change)
         elif isinstance(change, AccountChange):
             if pool_account is not None and change.account == pool_account:
                 pool_base += change.previous_balance_drops - change.balance_drops
@@ -376,6 +373,14 @@ def taken_legs(tx: LedgerTransaction, pool_account: str | None) -> tuple[TakenLe
             pool_quote += change.balance - change.previous_balance
     if tx.kind.startswith("AMM"):
         pool_base, pool_quote = 0, ZERO
+    if not touched and not pool_base and not pool_quote:
+        return ()
+    base = {Side.BUY: 0, Side.SELL: 0}
+    quote = {Side.BUY: ZERO, Side.SELL: ZERO}
+    for change in touched:
+        side = change.side.opposite
+        base[side] += change.previous_base_drops - change.base_drops
+        quote[side] += change.previous_quote - change.quote
     legs = []
     for side, sign in ((Side.BUY, 1), (Side.SELL, -1)):
         swapped = pool_base * sign > 0 or pool_quote * sign > 0

@@ -132,8 +132,8 @@ def parse_issued(text: object, what: str) -> Decimal:
     """Return the issued amount in `text`. Raises BadNumber if the ledger could not hold it exactly."""
     value = parse_number(text, what)
     if value and (
-        len(value.normalize().as_tuple().digits) > ISSUED_DIGITS
-        or not ISSUED_MIN_EXPONENT <= value.adjusted() - (ISSUED_DIGITS - 1) <= ISSUED_MAX_EXPONENT
+        not ISSUED_MIN_EXPONENT <= value.adjusted() - (ISSUED_DIGITS - 1) <= ISSUED_MAX_EXPONENT
+        or issued(value, DOWN) != value
     ):
         raise BadNumber(f"{what}: {text!s} has more than 16 digits or an exponent out of range")
     return value

@@ -41,7 +41,7 @@ def quick(cls: type[Value]) -> type[Value]:
     if cls.__bases__ != (object,) or tuple(names) != getattr(cls, "__slots__", None):
         raise TypeError(f"{cls.__name__}: only a slotted dataclass without a base class can be made quick")
     if hasattr(cls, "__post_init__") or any(one.default_factory is not MISSING for one in every):
-        raise TypeError(f"{cls.__name__}: a class with __post_init__ or a default factory cannot be made quick")
+        raise TypeError(f"{cls.__name__}: with __post_init__ or a default factory it cannot be made quick")
     scope: dict[str, Any] = {
         "cls": cls,
         "twin": type(f"{cls.__name__}Twin", (), {"__slots__": tuple(names)}),
@@ -49,9 +49,7 @@ def quick(cls: type[Value]) -> type[Value]:
         "new": object.__new__,
     }
     scope.update({f"default_{one.name}": one.default for one in every if one.default is not MISSING})
-    arguments = (
-        one.name if one.default is MISSING else f"{one.name}=default_{one.name}" for one in every
-    )
+    arguments = (one.name if one.default is MISSING else f"{one.name}=default_{one.name}" for one in every)
     lines = [
         f"def __init__(self, *, {', '.join(arguments)}):",
         " become(self, '__class__', twin)",

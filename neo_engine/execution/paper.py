@@ -31,6 +31,8 @@ from neo_engine.domain.fills import LiquiditySide
 from neo_engine.domain.ledger import (
     LedgerTransaction,
     LedgerUpdate,
+    TakerIntent,
+    TakerKind,
     taken_legs,
 )
 from neo_engine.domain.market import MarketTrade
@@ -372,9 +374,9 @@ class PaperExchange:
     def _meet(self, tx: LedgerTransaction) -> None:
         """Run one of the ledger's transactions against our offers, then let the book follow it."""
         traded: list[tuple[int, Decimal]] = []
-        if self._account.offers and tx.taker is not None:
+        if self._account.offers and tx.taker is not None and self._in_reach(tx.taker):
             order = asked_of_book(tx, self._book)
-            if order is not None and self._in_reach(order):
+            if order is not None:
                 traded = self._run(order, tx)
         if tx.succeeded and tx.taker is not None:
             self._note_trades(tx)
@@ -383,18 +385,18 @@ class PaperExchange:
             self._shared.spend_created(tx, traded)
         self._shared.forget_gone()
 
-    def _in_reach(self, order: TakerOrder) -> bool:
-        """Tell whether an offer of ours may stand on the side taken at a rate the order accepts."""
-        side = order.side.opposite
-        ours = [one.offer.rate for one in self._account.offers.values() if one.offer.side is side]
+    def _in_reach(self, intent: TakerIntent) -> bool:
+        """Tell whether an offer of ours may stand on the side taken at a rate the taker accepts."""
+        taken = intent.side
+        ours = [one.offer.rate for one in self._account.offers.values() if one.offer.side is not taken]
         if not ours:
             return False
-        if order.kind is not OrderKind.OFFER or not order.base_drops or not order.quote:
+        if intent.kind is not TakerKind.OFFER or not intent.base_drops or not intent.quote:
             return True
         best = min(ours)
-        if order.side is Side.BUY:
-            return best * order.base_drops <= order.quote * _RATE_SLACK
-        return best * order.quote <= order.base_drops * _RATE_SLACK
+        if taken is Side.BUY:
+            return best * intent.base_drops <= intent.quote * _RATE_SLACK
+        return best * intent.quote <= intent.base_drops * _RATE_SLACK
 
     def _run(self, order: TakerOrder, tx: LedgerTransaction) -> list[tuple[int, Decimal]]:
         result = match(order, self._shared.liquidity(order.side.opposite))

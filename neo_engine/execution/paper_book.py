@@ -7,6 +7,7 @@ spent, so that it is not traded a second time; it is forgotten when the offer le
 
 from __future__ import annotations
 
+from bisect import insort
 from decimal import Decimal
 
 from neo_engine.domain.assets import Side
@@ -17,6 +18,10 @@ from neo_engine.domain.number import ZERO
 from neo_engine.domain.rounding import TICK_SIZE_OFF
 from neo_engine.domain.values import replace
 from neo_engine.execution.paper_account import PaperAccount
+
+
+def _priority(offer: BookOffer) -> tuple[Decimal, int]:
+    return offer.rate, offer.arrival
 
 
 class SharedBook:
@@ -33,7 +38,9 @@ class SharedBook:
         others = self._book.offers(side)
         if self._spent:
             others = tuple(kept for offer in others if (kept := self._unspent(offer)) is not None)
-        offers = sorted((*others, *ours), key=lambda offer: (offer.rate, offer.arrival)) if ours else others
+        offers = list(others)
+        for offer in ours:  # the others stand in this order already
+            insort(offers, offer, key=_priority)
         return Liquidity(
             offers=offers,
             funds=lambda owner: self._funds(owner, side),

@@ -212,10 +212,9 @@ class _Desk:
 
     def orders(self) -> Orders:
         """Return the orders as they are now, with the newest closed ones only."""
-        if len(self.closed) > RECENT_CLOSED:
-            for order_id in tuple(islice(self.closed, len(self.closed) - RECENT_CLOSED)):
-                del self.closed[order_id]
-                self.seen.pop(order_id, None)
+        for order_id in tuple(islice(self.closed, max(len(self.closed) - RECENT_CLOSED, 0))):
+            del self.closed[order_id]
+            self.seen.pop(order_id, None)
         return Orders(
             working=tuple([self.working[order_id] for order_id in sorted(self.working)]),
             closed=self.closed,
@@ -304,14 +303,8 @@ def _take_update(desk: _Desk, update: OrderUpdate) -> None:
     desk.note(update.order_id, update.ledger_index, None)
     target = _target(order, update)
     if target is not order.status and target not in LEGAL_MOVES[order.status]:
-        desk.faults.append(
-            fault(
-                "illegal_move",
-                order.order_id,
-                f"ledger {update.ledger_index} says {target.value} of an order that is {order.status.value} "
-                f"({update.reason})",
-            )
-        )
+        text = f"ledger {update.ledger_index} says {target.value} of an order that is {order.status.value} "
+        desk.faults.append(fault("illegal_move", order.order_id, f"{text}({update.reason})"))
         return
     desk.reported[order.order_id] = update
     if order.offer_sequence is None and update.offer_sequence is not None:
@@ -344,14 +337,9 @@ def _late_update(desk: _Desk, update: OrderUpdate) -> None:
     old = ended.closed_ledger is None or update.ledger_index <= ended.closed_ledger
     if old or update.status is ended.status:
         return
-    desk.faults.append(
-        fault(
-            "illegal_move",
-            update.order_id,
-            f"ledger {update.ledger_index} says {update.status.value} of an order that ended as "
-            f"{ended.status.value} in ledger {ended.closed_ledger}",
-        )
-    )
+    text = f"ledger {update.ledger_index} says {update.status.value} of an order that ended as "
+    text += f"{ended.status.value} in ledger {ended.closed_ledger}"
+    desk.faults.append(fault("illegal_move", update.order_id, text))
 
 
 def _settle(desk: _Desk) -> None:

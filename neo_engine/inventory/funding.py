@@ -21,8 +21,8 @@ from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.number import (
-    EXACT,
     DOWN,
+    EXACT,
     MILLION,
     UP,
     WORK,

@@ -119,9 +119,10 @@ def _put_aside(path: Path, aside: Path) -> None:
 
 
 class FileControl:
-    """The engine's side of the files above."""
+    """The engine's side of the files above. takes_capital: False leaves the inbox for another session."""
 
-    def __init__(self, db: Path, clock: Clock) -> None:
+    def __init__(self, db: Path, clock: Clock, *, takes_capital: bool) -> None:
+        self._takes_capital = takes_capital
         self._kill = kill_path(db)
         self._inbox = inbox_path(db)
         self._clock = clock
@@ -137,7 +138,7 @@ class FileControl:
         requests: list[ControlRequest] = []
         if self._kill.exists():
             requests.append(KillRequest(source="file", reason=self._kill_reason()))
-        if self._inbox.is_dir():
+        if self._takes_capital and self._inbox.is_dir():
             for path in sorted(self._inbox.glob("*.json")):
                 event = self._take(path)
                 if event is not None:

@@ -4,9 +4,10 @@ Three engine sources are compared with what the report rebuilt from the rows: th
 (also while the session runs), the last `inventory_ledger` balance of each asset, and
 `sessions.summary_json`, written when the session ended.
 
-All of them must be equal to the last digit: both sides follow the same rules of rounding. In live mode
-alone, what is valued at a mark may differ by LIVE_MARK_SHARE of the account value: there the marks of the
-two readings need not be the same.
+All of them must be equal to the last digit: both sides follow the same rules of rounding. The P&L columns
+of `ticks` have 10 digits, so there the report's are rounded the same way before they are compared. In live
+mode alone, what is valued at a mark may differ by LIVE_MARK_SHARE of the account value: there the marks of
+the two readings need not be the same.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from neo_engine.domain.errors import BadNumber
-from neo_engine.domain.number import ZERO, parse_number, plain
+from neo_engine.domain.number import NEAREST, ZERO, parse_number, plain
 from neo_engine.report.accounts import XRP, Books
 from neo_engine.report.model import Agreement, Comparison, ProfitAndLoss, SessionFacts, TouchSide
+from neo_engine.state.queries import TICKS_OF_SESSION
 
 LIVE_MARK_SHARE = Decimal("0.01")  # DESIGN invariant 4: under 1 % of the total live, where marks differ
+_STORED = Context(prec=10, rounding=NEAREST)  # how the P&L of a tick is stored
+_ROUNDED = frozenset({"net_capital_rlusd", "realised_rlusd", "unrealised_rlusd", "account_value_rlusd"})
 _VALUED = frozenset({"mark", "unrealised_rlusd", "account_value_rlusd"})
 
 
@@ -80,7 +84,8 @@ def read_engine_word(connection: sqlite3.Connection, session_id: int) -> EngineW
         parsed = {"mark": f"unreadable summary_json: {text[:40]}"}
     row = connection.execute(
         "SELECT inventory_xrp_drops, inventory_rlusd, fees_drops, mark, net_capital_rlusd, realised_rlusd, "
-        "unrealised_rlusd, account_value_rlusd FROM ticks WHERE session_id = ? ORDER BY tick DESC LIMIT 1",
+        "unrealised_rlusd, account_value_rlusd FROM ticks "
+        f"WHERE {TICKS_OF_SESSION} ORDER BY id DESC LIMIT 1",
         (session_id,),
     ).fetchone()
     names = (
@@ -153,6 +158,13 @@ _SNAPSHOT_NAMES = (
 )
 
 
+def _as_stored(name: str, number: Decimal | None) -> Decimal | None:
+    """Return the number as a row of `ticks` would hold it."""
+    if number is None or name not in _ROUNDED:
+        return number
+    return _STORED.plus(number)
+
+
 def _tolerance(name: str, live: bool, account_value: Decimal) -> Decimal:
     if live and name in _VALUED:
         return abs(account_value) * LIVE_MARK_SHARE
@@ -191,11 +203,11 @@ def compare(
     live = facts.mode == "live"
     comparisons: list[Comparison] = []
 
-    def add(source: str, name: str, engine: object) -> None:
+    def add(source: str, name: str, engine: object, report: Decimal | None) -> None:
         if name in _VALUED and pnl.mark is None:
             return  # without any mid there is nothing to value at, on either side
         tolerance = _tolerance(name, live, pnl.account_value or ZERO)
-        comparisons.append(_compare(f"{name} ({source})", numbers[name], engine, tolerance))
+        comparisons.append(_compare(f"{name} ({source})", report, engine, tolerance))
 
     if pnl.mark is not None and pnl.mark_time is None:
         comparisons.append(
@@ -204,7 +216,7 @@ def compare(
             )
         )
     for name, value in word.last_tick.items():
-        add("last tick", name, value)
+        add("last tick", name, value, _as_stored(name, numbers[name]))
     expected = {XRP: Decimal(books.fills_drops).scaleb(-6), facts.quote_symbol: books.fills_quote}
     for asset, balance in word.ledger.items():
         label = f"fills-only {asset} (inventory_ledger)"
@@ -214,7 +226,7 @@ def compare(
         comparisons.append(_compare("ticks (sessions row)", Decimal(facts.ticks), stored_ticks, ZERO))
         for name in _SNAPSHOT_NAMES:
             if name in word.snapshot:
-                add("summary_json", name, word.snapshot[name])
+                add("summary_json", name, word.snapshot[name], numbers[name])
             else:
                 missing.append(name)
     agrees = all(item.equal for item in comparisons) if comparisons else None

@@ -28,6 +28,8 @@ class Viewer:
 
     def update(self, seen: TickView) -> None:
         """Show the state after a tick, if the view finds it is time to."""
+        if self._view.off:
+            return
         decision = seen.decision
         if seen.report is not None:
             self._mid = seen.report.snapshot.mid

@@ -172,6 +172,11 @@ class LiveView:
             return _Mode.OFF
         return _Mode.PANEL if terminal and not self._console.is_dumb_terminal else _Mode.LINES
 
+    @property
+    def off(self) -> bool:
+        """True while nothing is shown, so that nothing needs to be prepared either."""
+        return self._mode is _Mode.OFF
+
     def update(self, state: ViewState) -> None:
         """Take the state after a tick; shows it if enough time has passed since the last one shown."""
         if self._mode is _Mode.OFF:

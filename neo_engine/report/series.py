@@ -23,6 +23,7 @@ from decimal import Decimal
 
 from neo_engine.domain.clock import ledger_seconds
 from neo_engine.domain.number import DROPS_PER_XRP
+from neo_engine.state.queries import TICKS_OF_SESSION
 
 POINT_LIMIT = 4_000  # more than the pixels across any plot; keeps a drawing under a second
 Point = tuple[int, float]
@@ -107,9 +108,8 @@ class Holdings:
 
 
 def _rows(connection: sqlite3.Connection, table: str, session_id: int) -> int:
-    (count,) = connection.execute(
-        f"SELECT COUNT(*) FROM {table} WHERE session_id = ?", (session_id,)
-    ).fetchone()
+    which = TICKS_OF_SESSION if table == "ticks" else "session_id = ?1"
+    (count,) = connection.execute(f"SELECT COUNT(*) FROM {table} WHERE {which}", (session_id,)).fetchone()
     return int(count)
 
 
@@ -141,8 +141,7 @@ def market_series(connection: sqlite3.Connection, session_id: int, limit: int = 
     thin = {name: Thinner(limit=limit, rows=count) for name in names}
     rows: Iterator[tuple[object, ...]] = connection.execute(
         "SELECT t.close_time, m.mid, t.anchor, m.our_bid, m.our_ask FROM ticks t "
-        "LEFT JOIN market_snapshots m ON m.session_id = t.session_id AND m.tick = t.tick "
-        "WHERE t.session_id = ? ORDER BY t.tick",
+        f"LEFT JOIN market_snapshots m ON m.id = t.id WHERE t.{TICKS_OF_SESSION} ORDER BY t.id",
         (session_id,),
     )
     for when, mid, anchor, our_bid, our_ask in rows:
@@ -182,7 +181,7 @@ def holdings_series(connection: sqlite3.Connection, session_id: int, limit: int 
     xrp, quote, value, capital, profit = (Thinner(limit=limit, rows=count) for _ in range(5))
     rows = connection.execute(
         "SELECT close_time, inventory_xrp_drops, inventory_rlusd, account_value_rlusd, net_capital_rlusd "
-        "FROM ticks WHERE session_id = ? ORDER BY tick",
+        f"FROM ticks WHERE {TICKS_OF_SESSION} ORDER BY id",
         (session_id,),
     )
     for when, drops, held, worth, paid_in in rows:

@@ -39,8 +39,10 @@ from neo_engine.report.model import (
     Uptime,
 )
 from neo_engine.report.touch import touch_stats
+from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 
 LATEST = "latest"
+_FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 _MEANINGS = {reason.value: MEANING[reason] for reason in HaltReason}
 
@@ -85,9 +87,11 @@ def list_sessions(connection: sqlite3.Connection) -> tuple[SessionLine, ...]:
     with one_moment(connection):
         rows = connection.execute(
             "SELECT s.session_id, s.mode, s.feed, s.started_at, s.ended_at, s.halt_reason, "
-            "(SELECT COUNT(*) FROM ticks t WHERE t.session_id = s.session_id), "
-            "(SELECT COUNT(*) FROM fills f WHERE f.session_id = s.session_id) "
-            "FROM sessions s ORDER BY s.session_id"
+            "(SELECT COUNT(*) FROM ticks t "
+            "WHERE t.id BETWEEN s.session_id << 32 AND (s.session_id << 32) + 0xFFFFFFFF), "
+            "COALESCE(f.n, 0) FROM sessions s LEFT JOIN "
+            "(SELECT session_id, COUNT(*) AS n FROM fills GROUP BY session_id) f USING (session_id) "
+            "ORDER BY s.session_id"
         )
         return tuple(
             SessionLine(
@@ -108,7 +112,8 @@ def _tick_counts(connection: sqlite3.Connection, session_id: int) -> tuple[dict[
     kinds: Counter[str] = Counter()
     quoting: Counter[str] = Counter()
     for kind, quoted, count in connection.execute(
-        "SELECT kind, quoting, COUNT(*) FROM ticks WHERE session_id = ? GROUP BY kind, quoting", (session_id,)
+        f"SELECT kind, quoting, COUNT(*) FROM ticks WHERE {TICKS_OF_SESSION} GROUP BY kind, quoting",
+        (session_id,),
     ):
         kinds[kind] += count
         quoting[quoted] += count
@@ -125,7 +130,7 @@ def _tick_counts(connection: sqlite3.Connection, session_id: int) -> tuple[dict[
 def _tick_span(
     connection: sqlite3.Connection, session_id: int
 ) -> tuple[int | None, int | None, str | None, str | None, str | None]:
-    query = "SELECT ledger_index, close_time, fingerprint FROM ticks WHERE session_id = ? ORDER BY tick"
+    query = f"SELECT ledger_index, close_time, fingerprint FROM ticks WHERE {TICKS_OF_SESSION} ORDER BY id"
     first = connection.execute(f"{query} LIMIT 1", (session_id,)).fetchone()
     last = connection.execute(f"{query} DESC LIMIT 1", (session_id,)).fetchone()
     if first is None:
@@ -184,13 +189,15 @@ def _mark(connection: sqlite3.Connection, session_id: int) -> tuple[Decimal | No
     the time is None when it is neither.
     """
     row = connection.execute(
-        "SELECT mark FROM ticks WHERE session_id = ? ORDER BY tick DESC LIMIT 1", (session_id,)
+        f"SELECT mark FROM ticks WHERE {TICKS_OF_SESSION} ORDER BY id DESC LIMIT 1", (session_id,)
     ).fetchone()
     if row is None or row[0] is None:
         return None, None
     mark = parse_number(row[0], "ticks.mark of the last tick")
     seen = connection.execute(
-        "SELECT close_time FROM market_snapshots WHERE session_id = ? AND mid = ? ORDER BY tick DESC LIMIT 1",
+        "SELECT t.close_time FROM market_snapshots m JOIN ticks t ON t.id = m.id "
+        f"WHERE m.{TICKS_OF_SESSION} AND abs(m.mid / CAST(?2 AS REAL) - 1) < 1e-11 "
+        "ORDER BY m.id DESC LIMIT 1",
         (session_id, row[0]),
     ).fetchone()
     if seen is None:
@@ -291,7 +298,7 @@ def _fill_stats(connection: sqlite3.Connection, session_id: int) -> FillStats:
 def _refusals(connection: sqlite3.Connection, session_id: int) -> tuple[Refusal, ...]:
     counts: Counter[tuple[str, str]] = Counter()
     for status, reason, code, count in connection.execute(
-        "SELECT status, failure_reason, result_code, COUNT(*) FROM orders WHERE session_id = ? "
+        f"SELECT status, failure_reason, {_FULL_CODE}, COUNT(*) FROM orders WHERE {ORDERS_OF_SESSION} "
         "AND status IN ('DENIED', 'REJECTED', 'UNKNOWN') GROUP BY status, failure_reason, result_code",
         (session_id,),
     ):
@@ -306,22 +313,22 @@ def _order_stats(connection: sqlite3.Connection, session_id: int) -> OrderStats:
     outcomes = tuple(
         OrderOutcome(status=status, result_code=code, count=count)
         for status, code, count in connection.execute(
-            "SELECT status, result_code, COUNT(*) AS n FROM orders WHERE session_id = ? "
-            "GROUP BY status, result_code ORDER BY n DESC, status, result_code",
+            f"SELECT status, {_FULL_CODE}, COUNT(*) AS n FROM orders WHERE {ORDERS_OF_SESSION} "
+            "GROUP BY 1, 2 ORDER BY n DESC, 1, 2",
             (session_id,),
         )
     )
     touched, filled = connection.execute(
         "SELECT COUNT(*), COALESCE(SUM(status = 'FILLED'), 0) FROM orders "
-        "WHERE session_id = ? AND id IN (SELECT order_id FROM fills WHERE session_id = ?)",
-        (session_id, session_id),
+        f"WHERE {ORDERS_OF_SESSION} AND id IN (SELECT order_id FROM fills WHERE session_id = ?1)",
+        (session_id,),
     ).fetchone()
     transactions = tuple(
         TransactionGroup(kind=kind, result=result, count=count, fees_drops=fees)
         for kind, result, count, fees in connection.execute(
-            "SELECT kind, result, COUNT(*), "
+            "SELECT kind, CASE result WHEN 'tes' THEN 'tesSUCCESS' ELSE result END AS code, COUNT(*), "
             "SUM(CASE WHEN result LIKE 'tes%' OR result LIKE 'tec%' THEN fee_drops ELSE 0 END) "
-            "FROM submissions WHERE session_id = ? GROUP BY kind, result ORDER BY kind, result",
+            "FROM submissions WHERE session_id = ? GROUP BY kind, code ORDER BY kind, code",
             (session_id,),
         )
     )
@@ -341,7 +348,7 @@ def _gates(connection: sqlite3.Connection, session_id: int) -> tuple[GateCount, 
         "SELECT gate.value ->> 'name' AS name, gate.value ->> 'side' AS side, "
         "COUNT(DISTINCT tick) AS n, MAX(tick), gate.value ->> 'detail' AS detail "
         "FROM ticks, json_each(ticks.gates) AS gate "
-        "WHERE session_id = ? AND gates IS NOT NULL AND gates <> '' "
+        f"WHERE ticks.{TICKS_OF_SESSION} AND gates IS NOT NULL "
         "GROUP BY 1, 2 ORDER BY n DESC, name, side",
         (session_id,),
     )

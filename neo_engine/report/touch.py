@@ -2,8 +2,9 @@
 
 bid = (our_bid - best_bid) x 10000 / mid, ask = (best_ask - our_ask) x 10000 / mid, in bps: negative is
 behind the touch, zero at it, positive inside it. Each distance is computed again from the prices
-stored with the tick and rounded half to even to 4 decimals before it is counted. The median alone is
-found by SQL in the stored column, so that no list of all ticks is held in memory.
+stored with the tick, whose 12 digits give it to a ten-millionth of a bps, and rounded half to even to 4
+decimals before it is counted. The median alone is found by SQL in the stored column, so that no list of
+all ticks is held in memory.
 
 >>> distance_bps(Decimal("2.4995"), Decimal("2.5"), Decimal("2.5005"))
 Decimal('-1.9996')
@@ -16,6 +17,7 @@ from decimal import Decimal
 
 from neo_engine.domain.number import BPS, NEAREST, WORK, ZERO, parse_number
 from neo_engine.report.model import TOUCH_BUCKETS, TouchSide
+from neo_engine.state.queries import TICKS_OF_SESSION
 
 WITHIN_BPS = Decimal(-2)
 _BOUNDS = (Decimal(2), Decimal(5), Decimal(10))
@@ -54,13 +56,13 @@ class _Side:
 def _median(connection: sqlite3.Connection, session_id: int, side: str) -> Decimal | None:
     column = _COLUMNS[side]  # one of two constants: never text from outside
     (count,) = connection.execute(
-        f"SELECT COUNT({column}) FROM market_snapshots WHERE session_id = ?", (session_id,)
+        f"SELECT COUNT({column}) FROM market_snapshots WHERE {TICKS_OF_SESSION}", (session_id,)
     ).fetchone()
     if not count:
         return None
     rows = connection.execute(
-        f"SELECT {column} FROM market_snapshots WHERE session_id = ? AND {column} IS NOT NULL "
-        f"ORDER BY {column} LIMIT ? OFFSET ?",
+        f"SELECT {column} FROM market_snapshots WHERE {TICKS_OF_SESSION} AND {column} IS NOT NULL "
+        f"ORDER BY {column} LIMIT ?2 OFFSET ?3",
         (session_id, 2 - count % 2, (count - 1) // 2),
     ).fetchall()
     middle = [Decimal(repr(value)) for (value,) in rows]
@@ -71,17 +73,18 @@ def touch_stats(connection: sqlite3.Connection, session_id: int) -> tuple[TouchS
     """Return the figures of the bid and the ask, from `market_snapshots` read row by row."""
     sides = {"bid": _Side(), "ask": _Side()}
     rows = connection.execute(
-        "SELECT tick, mid, best_bid, our_bid, best_ask, our_ask FROM market_snapshots "
-        "WHERE session_id = ? AND mid IS NOT NULL AND (our_bid IS NOT NULL OR our_ask IS NOT NULL)",
+        "SELECT tick, best_bid, our_bid, best_ask, our_ask FROM market_snapshots "
+        f"WHERE {TICKS_OF_SESSION} AND mid IS NOT NULL AND (our_bid IS NOT NULL OR our_ask IS NOT NULL)",
         (session_id,),
     )
-    for tick, mid_text, best_bid, our_bid, best_ask, our_ask in rows:
+    for tick, bid_text, our_bid, ask_text, our_ask in rows:
         where = f"market_snapshots tick {tick}"
-        mid = parse_number(mid_text, where)
-        if our_bid is not None and best_bid is not None:
-            sides["bid"].add(distance_bps(parse_number(our_bid, where), parse_number(best_bid, where), mid))
-        if our_ask is not None and best_ask is not None:
-            sides["ask"].add(distance_bps(parse_number(best_ask, where), parse_number(our_ask, where), mid))
+        best_bid, best_ask = parse_number(bid_text, where), parse_number(ask_text, where)
+        mid = (best_bid + best_ask) / 2
+        if our_bid is not None:
+            sides["bid"].add(distance_bps(parse_number(our_bid, where), best_bid, mid))
+        if our_ask is not None:
+            sides["ask"].add(distance_bps(best_ask, parse_number(our_ask, where), mid))
     bid, ask = (
         TouchSide(
             side=name,

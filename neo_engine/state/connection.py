@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,9 +82,12 @@ def check_folder(path: Path) -> None:
         raise StateError(f"{path.parent}: no such folder; make it, or give another --db")
 
 
-def connect_writer(path: Path, *, synchronous: str, busy_timeout_ms: int) -> sqlite3.Connection:
+def connect_writer(
+    path: Path, *, synchronous: str, busy_timeout_ms: int, check: Callable[[sqlite3.Connection], object]
+) -> sqlite3.Connection:
     """Return the one connection that writes: WAL, foreign keys on, transactions only when asked for.
 
+    check: asked before anything is written (turning WAL on writes too); it refuses by raising StateError.
     Raises StateError naming the file when it is locked, read-only or no database.
     """
     doing = "opening"
@@ -99,6 +102,7 @@ def connect_writer(path: Path, *, synchronous: str, busy_timeout_ms: int) -> sql
     except sqlite3.Error as error:
         raise explain(path, doing, error) from error
     try:
+        check(connection)
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StateError(f"{path}: its file system allows no WAL ({mode}); use a local disk for --db")

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
@@ -34,12 +35,12 @@ from neo_engine.state.connection import (
     file_size,
     transaction,
 )
+from neo_engine.state.inventory import inventory_of
 from neo_engine.state.lock import InstanceLock, database_lock_path
 from neo_engine.state.options import StateOptions, iso, options_of, utc_now
 from neo_engine.state.recovery import Recovered
 from neo_engine.state.rows import (
     OPERATOR_SCOPE,
-    XRP,
     Batch,
     Numbering,
     Row,
@@ -48,7 +49,7 @@ from neo_engine.state.rows import (
     joined,
     outcome_batch,
 )
-from neo_engine.state.statements import INSERT_CAPITAL, STATE, STATEMENTS, UPSERT_STATE, Statement
+from neo_engine.state.statements import INSERT_CAPITAL, STATE, STATEMENTS, UPSERT_STATE, XRP, Statement
 
 __all__ = ["StateManager", "StateOptions", "options_of"]
 
@@ -108,7 +109,10 @@ class StateManager:
         try:
             _take_locks(path, options, iso(now()), locks)
             connection = connect_writer(
-                path, synchronous=options.synchronous, busy_timeout_ms=options.busy_timeout_ms
+                path,
+                synchronous=options.synchronous,
+                busy_timeout_ms=options.busy_timeout_ms,
+                check=lambda opened: schema.current_version(opened, known, path),
             )
             manager = cls(path, options, now, connection, locks)
             manager._prepare(known, new=new)
@@ -123,7 +127,6 @@ class StateManager:
 
     def _prepare(self, known: tuple[schema.Migration, ...], *, new: bool) -> None:
         path, connection, options = self.path, self._connection, self._options
-        schema.current_version(connection, known, path)  # refuse before anything is written
         if not new:
             backup.check_quickly(connection, path)
             backup.pre_run_backup(connection, path, options.backups_kept, self._now())
@@ -146,7 +149,8 @@ class StateManager:
             if self._session is not None:
                 raise InvariantViolation(f"session {self._session.session_id} has not ended yet")
             with transaction(self._connection, self.path, "beginning the session"):
-                session_id = self._insert_session(start)
+                highest = self._connection.execute("SELECT coalesce(max(id), 0) FROM orders").fetchone()[0]
+                session_id = self._insert_session(start, highest)
                 changed = {
                     "halt.reason": "",
                     "halt.detail": "",
@@ -161,7 +165,6 @@ class StateManager:
                 self._connection.executemany(
                     "DELETE FROM engine_state WHERE key = ?", [(key,) for key in STALE_KEYS]
                 )
-                highest = self._connection.execute("SELECT coalesce(max(id), 0) FROM orders").fetchone()[0]
             self._state = {k: v for k, v in {**self._state, **changed}.items() if k not in STALE_KEYS}
             self._adopted = {}
             self._session = Numbering(
@@ -176,10 +179,11 @@ class StateManager:
                 lock.note_session(session_id)
             return session_id
 
-    def _insert_session(self, start: SessionStart) -> int:
+    def _insert_session(self, start: SessionStart, highest: int) -> int:
         cursor = self._connection.execute(
             "INSERT INTO sessions (mode, feed, pair, account, recording, speed, seed, started_at, "
-            "config_json, config_hash, engine_version, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "config_json, config_hash, engine_version, pid, first_order) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 start.mode,
                 start.feed,
@@ -193,6 +197,7 @@ class StateManager:
                 start.config_hash,
                 start.engine_version,
                 start.pid,
+                highest,
             ),
         )
         if cursor.lastrowid is None:
@@ -227,13 +232,9 @@ class StateManager:
                 self._connection.executemany(
                     UPSERT_STATE, [(key, value, end.ended_at) for key, value in changed.items()]
                 )
-                self._close_orders(session, end)
+                recovery.close_orders(self._connection, session.session_id, SESSION_ENDED)
             self._state.update(changed)
             self._session = None
-
-    def _close_orders(self, session: Numbering, end: SessionEnd) -> None:
-        at = end.market_end or end.ended_at
-        recovery.close_orders(self._connection, session.session_id, SESSION_ENDED, at)
 
     def abandon_session(self, end: SessionEnd) -> str:
         """Store the end of a session whose last rows cannot be written: drop them, close with the others.
@@ -249,7 +250,7 @@ class StateManager:
                 recovery.close_with_rows(
                     self._connection, session.session_id, end.halt_reason, detail, end.ended_at
                 )
-                self._close_orders(session, end)
+                recovery.close_orders(self._connection, session.session_id, SESSION_ENDED)
             self._session = None
             return detail
 
@@ -320,13 +321,16 @@ class StateManager:
     def waiting_capital(self) -> tuple[CapitalEvent, ...]:
         """Return the capital events that no session has taken up yet, oldest first.
 
-        In a session only those in XRP or the pair's own token: others wait for a session of theirs.
+        In a session only those in XRP or the pair's own token: others wait for a session of theirs. In a
+        replay none: what it decides hangs on recording, configuration and seed alone.
         """
         query = (
             "SELECT request_id, kind, asset, amount, note, created_at FROM capital_events "
             "WHERE status = 'waiting' ORDER BY id"
         )
         with self._lock:
+            if self._session is not None and self._session.replayed:
+                return ()
             rows = self._read(query, ())
             symbol = None if self._session is None else self._session.quote_symbol
         return tuple(_waiting_event(row) for row in rows if symbol is None or row[2] in (XRP, symbol))
@@ -371,8 +375,21 @@ class StateManager:
         with self._lock, self._reading():
             return recovery.unresolved_orders(self._connection, account)
 
+    def stored_inventory(self) -> tuple[int, Decimal]:
+        """Return the running session's inventory as its rows on disk have it: XRP drops, token.
+
+        The sum of its fills and of its applied capital events, worked out anew and exactly, after what a
+        group commit held back has been written. Raises StateError when the disk refuses, BadNumber for a
+        damaged row, InvariantViolation without a session.
+        """
+        with self._lock:
+            session = self._active()
+            self.flush()
+            with self._reading():
+                return inventory_of(self._connection, session.session_id)
+
     def unresolved_submissions(self, account: str) -> list[sqlite3.Row]:
-        """Return rows of `submissions` of ended live sessions whose final result is not known."""
+        """Return rows of `v_submissions` of ended live sessions whose final result is not known."""
         with self._lock, self._reading():
             return recovery.unresolved_submissions(self._connection, account)
 

@@ -14,6 +14,9 @@ from neo_engine.state.connection import connect_reader
 from neo_engine.state.schema import require_current
 
 LATEST = "latest"
+#: Rows of session ?1 by their keys, without an index: of ticks or market_snapshots, and of orders.
+TICKS_OF_SESSION = "id BETWEEN ?1 << 32 AND (?1 << 32) + 0xFFFFFFFF"
+ORDERS_OF_SESSION = "session_id = ?1 AND id > (SELECT s.first_order FROM sessions s WHERE s.session_id = ?1)"
 
 
 def open_readonly(path: Path) -> sqlite3.Connection:
@@ -55,18 +58,19 @@ def session(connection: sqlite3.Connection, which: str) -> sqlite3.Row:
 
 def ticks(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:
     """Yield the session's ticks in order, one at a time."""
-    return iter(connection.execute("SELECT * FROM ticks WHERE session_id = ? ORDER BY tick", (session_id,)))
+    query = f"SELECT * FROM ticks WHERE {TICKS_OF_SESSION} ORDER BY id"
+    return iter(connection.execute(query, (session_id,)))
 
 
 def snapshots(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:
     """Yield the session's market snapshots in order of ticks, one at a time."""
-    query = "SELECT * FROM market_snapshots WHERE session_id = ? ORDER BY tick"
+    query = f"SELECT * FROM market_snapshots WHERE {TICKS_OF_SESSION} ORDER BY id"
     return iter(connection.execute(query, (session_id,)))
 
 
 def orders(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:
     """Yield the session's orders in the order in which it made them."""
-    query = "SELECT * FROM orders WHERE session_id = ? ORDER BY order_no"
+    query = f"SELECT * FROM orders WHERE {ORDERS_OF_SESSION} ORDER BY id"
     return iter(connection.execute(query, (session_id,)))
 
 

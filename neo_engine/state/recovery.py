@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.orders import TERMINAL, WORKING, OrderStatus
 from neo_engine.state.options import iso
+from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 from neo_engine.state.statements import UPSERT_STATE
 
 log = logging.getLogger(__name__)
@@ -52,34 +53,36 @@ def close_dead_sessions(connection: sqlite3.Connection, now: datetime) -> tuple[
     ).fetchall()
     closed = 0
     for session_id, pid, started_at in rows:
-        ended_at, detail = _close_one(connection, session_id, pid, started_at, iso(now))
-        closed += close_orders(connection, session_id, SESSION_DIED, ended_at)
+        detail = _close_one(connection, session_id, pid, started_at, iso(now))
+        closed += close_orders(connection, session_id, SESSION_DIED)
         log.warning("session %d: %s", session_id, detail)
     return tuple(row[0] for row in rows), closed
 
 
-def close_orders(connection: sqlite3.Connection, session_id: int, reason: str, at: str) -> int:
+def close_orders(connection: sqlite3.Connection, session_id: int, reason: str) -> int:
     """Close what still works of a session, unless it is live: any other venue ends with its session.
 
     Returns how many orders were closed. Raises sqlite3.Error.
     """
     return connection.execute(
-        "UPDATE orders SET status = 'CANCELED', failure_reason = ?, updated_at = ?, closed_ledger = "
-        "(SELECT max(ledger_index) FROM ticks WHERE session_id = ?3) "
-        f"WHERE session_id = ?3 AND status NOT IN ({_TERMINAL}) "
-        "AND (SELECT mode FROM sessions WHERE session_id = ?3) <> 'live'",
-        (reason, at, session_id),
+        "UPDATE orders SET status = 'CANCELED', failure_reason = ?2, closed_ledger = "
+        f"(SELECT max(ledger_index) FROM ticks WHERE {TICKS_OF_SESSION}) "
+        f"WHERE {ORDERS_OF_SESSION} AND status NOT IN ({_TERMINAL}) "
+        "AND (SELECT mode FROM sessions WHERE session_id = ?1) <> 'live'",
+        (session_id, reason),
     ).rowcount
 
 
 def _close_one(
     connection: sqlite3.Connection, session_id: int, pid: int | None, started_at: str, now: str
-) -> tuple[str, str]:
+) -> str:
     last_tick, last, end = connection.execute(
-        "SELECT max(tick), max(ledger_index), max(close_time) FROM ticks WHERE session_id = ?", (session_id,)
+        f"SELECT max(tick), max(ledger_index), max(close_time) FROM ticks WHERE {TICKS_OF_SESSION}",
+        (session_id,),
     ).fetchone()
     working = connection.execute(
-        f"SELECT count(*) FROM orders WHERE session_id = ? AND status NOT IN ({_TERMINAL})", (session_id,)
+        f"SELECT count(*) FROM orders WHERE {ORDERS_OF_SESSION} AND status NOT IN ({_TERMINAL})",
+        (session_id,),
     ).fetchone()[0]
     # A recording's ledger times are no wall-clock times: taken only where they can be one.
     ended_at = end if end is not None and started_at <= end <= now else now
@@ -89,7 +92,7 @@ def _close_one(
         f"last ledger {last if last is not None else 'none'}, {working} orders still working"
     )
     close_with_rows(connection, session_id, HaltReason.UNEXPECTED_HALT.value, detail, ended_at)
-    return ended_at, detail
+    return detail
 
 
 def close_with_rows(
@@ -98,12 +101,12 @@ def close_with_rows(
     """Close a session as far as its stored ticks go, inside the caller's transaction."""
     ticks, first, last, start, end = connection.execute(
         "SELECT count(*), min(ledger_index), max(ledger_index), min(close_time), max(close_time) "
-        "FROM ticks WHERE session_id = ?",
+        f"FROM ticks WHERE {TICKS_OF_SESSION}",
         (session_id,),
     ).fetchone()
     # With max() the other columns are those of its row (sqlite.org/lang_select.html, bare columns).
     fingerprint = connection.execute(
-        "SELECT max(tick), lower(hex(fingerprint)) FROM ticks WHERE session_id = ?", (session_id,)
+        f"SELECT max(tick), lower(hex(fingerprint)) FROM ticks WHERE {TICKS_OF_SESSION}", (session_id,)
     ).fetchone()[1]
     connection.execute(
         "UPDATE sessions SET ended_at = ?, halt_reason = ?, halt_detail = ?, ticks = ?, first_ledger = ?, "
@@ -121,12 +124,11 @@ def clean_up_orphans(connection: sqlite3.Connection, now: datetime, days: int) -
     Without a sequence no transaction was ever numbered, so nothing of them can be on the ledger.
     """
     orphans = connection.execute(
-        "UPDATE orders SET status = ?, failure_reason = ?, updated_at = ? "
+        "UPDATE orders SET status = ?, failure_reason = ? "
         "WHERE status = ? AND offer_sequence IS NULL AND created_at < ?",
         (
             OrderStatus.CANCELED.value,
             f"orphan cleanup {iso(now)[:10]}",
-            iso(now),
             OrderStatus.SUBMITTED.value,
             iso(now - timedelta(days=days)),
         ),
@@ -149,13 +151,13 @@ def unresolved_orders(connection: sqlite3.Connection, account: str) -> list[sqli
 
 
 def unresolved_submissions(connection: sqlite3.Connection, account: str) -> list[sqlite3.Row]:
-    """Return the rows of live transactions of `account` without a final result, oldest first."""
+    """Return rows of `v_submissions`, oldest first: live ones of `account` without a final result."""
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     rows: list[sqlite3.Row] = cursor.execute(
-        "SELECT u.* FROM submissions u JOIN sessions s USING (session_id) WHERE u.result IS NULL "
+        "SELECT u.* FROM v_submissions u JOIN sessions s USING (session_id) WHERE u.result IS NULL "
         "AND u.outcome IS NOT 'rejected' AND s.mode = 'live' AND s.account = ? "
-        "AND s.ended_at IS NOT NULL ORDER BY u.id",
+        "AND s.ended_at IS NOT NULL ORDER BY u.session_id, u.tick, u.account_sequence",
         (account,),
     ).fetchall()
     return rows

@@ -1,9 +1,10 @@
 """Records into rows: pure functions from what a tick left behind to tuples for SQLite.
 
-1. Money is exact: drops INTEGER, issued amounts and P&L plain decimal TEXT with every digit.
-2. Anchor, reservation and fill prices are rounded NEAREST to the 16 digits a ledger price can have,
-   prices of depth and statistics (spreads, volatility, factors) to 8: one part in ten million is a
-   thousandth of a bps, and half the bytes. The exact ones come back by a replay.
+1. Money that moved or is held is exact: drops INTEGER, issued amounts plain decimal TEXT with every digit.
+2. What nothing is computed from is rounded NEAREST to what it is looked at for: prices of orders and fills
+   to the 16 digits a ledger price can have, those of the market to 12, of the decision and P&L of a tick to
+   10, statistics to 5 digits (a part in ten thousand). The mark is exact, so that P&L can be worked out
+   from the rows; the exact ones of the rest come back by a replay.
 3. `Batch` holds rows by statement, in the order in which foreign keys allow them to be written, so the
    rows of many ticks can go out together and end as if written one by one.
 4. Global order ids are arithmetic (`first + order_no`), so no map grows with the session.
@@ -24,7 +25,7 @@ from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.market import Level, MarketSnapshot
 from neo_engine.domain.number import NEAREST, issued, plain, xrp_from_drops
-from neo_engine.domain.orders import Order, PreparedTransaction, Quote, TransactionOutcome
+from neo_engine.domain.orders import Order, PreparedTransaction, Quote, TransactionKind, TransactionOutcome
 from neo_engine.domain.records import CapitalRecord, IntentRecord, OutcomeRecord, Touch
 from neo_engine.state.statements import (
     CAPITAL,
@@ -42,13 +43,31 @@ from neo_engine.state.statements import (
     STATEMENTS,
     SUBMISSIONS,
     TICKS,
+    XRP,
 )
 
-XRP = "XRP"
-_DEPTH = Context(prec=8, rounding=NEAREST)
-_STATISTIC = Context(prec=8, rounding=NEAREST)
-TOUCH_DIGITS = 4  # decimals of the REAL distance columns: 0.0001 bps is below any price step
-WITHIN_BPS = Decimal(-2)  # "within 2 bps of the touch": not further behind it than this
+_SHOWN = Context(prec=12, rounding=NEAREST)
+_STATISTIC = Context(prec=5, rounding=NEAREST)
+_DECIDED = Context(prec=10, rounding=NEAREST)
+_PROFIT = Context(prec=10, rounding=NEAREST)
+TOUCH_QUANTUM = Decimal("0.0001")  # of the distance columns, in bps: below any price step
+MULTIPLIERS = frozenset(("volatility", "range", "multiplier"))  # factors that 1 leaves as it is, not 0
+SHORT_FACTORS = {  # v_factors has them whole
+    "volatility": "v",
+    "range": "r",
+    "multiplier": "m",
+    "network_fee_bps": "n",
+    "transfer_fee_bps": "t",
+    "imbalance": "i",
+}
+REPLACED = "replaced"  # by which order is said by orders.replaces_order of the newer one
+_STEPS = 1_000_000  # depth: distances in 0.01 bps of the best price
+_SIZE_DROPS = 100_000  # depth: sizes in 0.1 XRP
+_FAR, _HUGE = (1 << 16) - 1, (1 << 24) - 1  # the most that two and three bytes can say
+_LEVEL_BYTES = 5
+SUCCESS, SHORT_SUCCESS = "tesSUCCESS", "tes"
+NODE_DIGITS = 16  # of the 64 of an offer's ledger ID: tells the offers of a transaction apart
+TICK_BITS = 32  # ticks.id = session << 32 | tick
 OPERATOR_SCOPE = 0  # scope of capital requests that count once in the whole database
 
 Row = tuple[object, ...]
@@ -100,7 +119,23 @@ def _text(value: Decimal | None) -> str | None:
 
 
 def _price(value: Decimal | None) -> str | None:
-    return None if value is None else exact(issued(value, NEAREST))
+    return None if value is None else exact(_SHOWN.plus(value))
+
+
+def _decided(value: Decimal | None) -> str | None:
+    return None if value is None else exact(_DECIDED.plus(value))
+
+
+def _profit(value: Decimal) -> str:
+    return exact(_PROFIT.plus(value))
+
+
+def _reason(reason: str | None) -> str | None:
+    return REPLACED if reason is not None and reason.startswith(f"{REPLACED} by order ") else reason
+
+
+def _code(code: str | None) -> str | None:
+    return SHORT_SUCCESS if code == SUCCESS else code
 
 
 def _statistic(value: Decimal | None) -> str | None:
@@ -111,44 +146,61 @@ def _statistic(value: Decimal | None) -> str | None:
 _utc = lru_cache(maxsize=64)(utc_text)
 
 
-def _time(seconds: int | None) -> str | None:
-    return None if seconds is None else _utc(seconds)
-
-
 def _json(value: object) -> str:
     return _encode(value).decode()
 
 
-def _depth(levels: Sequence[Level], limit: int) -> str:
-    return _json([(exact(_DEPTH.plus(level.price)), level.base_drops) for level in levels[:limit]])
+def _depth(levels: Sequence[Level], limit: int) -> bytes:
+    """Return five bytes a level: distance behind the best (rounded NEAREST), size (rounded DOWN)."""
+    if not levels:
+        return b""
+    best = float(levels[0].price)  # depth is looked at, never accounted with
+    packed = []
+    for level in levels[:limit]:
+        distance = min(round(abs(float(level.price) - best) / best * _STEPS), _FAR)
+        size = min(level.base_drops // _SIZE_DROPS, _HUGE)
+        packed.append((distance << 24 | size).to_bytes(_LEVEL_BYTES, "big"))
+    return b"".join(packed)
 
 
-def _quotes(quotes: Sequence[Quote]) -> str:
-    return _json(
-        [{"slot": quote.slot, "price": exact(quote.price), "xrp_drops": quote.base_drops} for quote in quotes]
-    )
+def _quotes(quotes: Sequence[Quote]) -> str | None:
+    if not quotes:
+        return None
+    # Prices as bare JSON numbers: plain decimal text either way, two characters less.
+    wanted = (f'"{quote.slot}":[{_decided(quote.price)},{quote.base_drops}]' for quote in quotes)
+    return "{" + ",".join(wanted) + "}"
+
+
+def _factors(factors: Sequence[tuple[str, Decimal]]) -> str | None:
+    # Those that change nothing are left out: a multiplier of 1 (as True is), an added term of 0.
+    told = [
+        f'"{SHORT_FACTORS.get(name, name)}":{_statistic(value)}'
+        for name, value in factors
+        if value != (name in MULTIPLIERS)
+    ]
+    return "{" + ",".join(told) + "}" if told else None
 
 
 def _tick_row(record: IntentRecord, session: Numbering, at: str) -> Row:
     pricing, accounts = record.pricing, record.accounts
-    factors = {name: _statistic(value) for name, value in pricing.factors}
     gates = [{"name": gate.name, "side": gate.side, "detail": gate.detail} for gate in record.gates]
     return (
+        session.session_id << TICK_BITS | record.tick,
         session.session_id,
         record.tick,
         record.kind,
         record.ledger_index,
         at,
-        _price(pricing.anchor),
+        _decided(pricing.anchor),
         pricing.anchor_source,
         _statistic(pricing.divergence_bps),
         int(pricing.clamped),
         _statistic(pricing.volatility_bps),
         _statistic(pricing.atr_bps),
-        _price(pricing.reservation),
+        _decided(pricing.reservation),
         _statistic(pricing.half_spread_bps),
-        _json(factors) if factors else "{}",
-        _json(gates) if gates else "[]",
+        _factors(pricing.factors),
+        _json(gates) if gates else None,
         _quotes(record.quotes),
         record.quoting,
         len(record.new_orders),
@@ -159,35 +211,29 @@ def _tick_row(record: IntentRecord, session: Numbering, at: str) -> Row:
         exact(accounts.quote),
         accounts.fees_drops,
         _text(accounts.mark),
-        exact(accounts.net_capital),
-        exact(accounts.realised),
-        exact(accounts.unrealised),
-        exact(accounts.account_value),
+        _profit(accounts.net_capital),
+        _profit(accounts.realised),
+        _profit(accounts.unrealised),
+        _profit(accounts.account_value),
         record.fingerprint,
     )
 
 
 def _distance(bps: Decimal | None) -> float | None:
-    # A statistic, no money: rounded NEAREST, as round() does.
-    return None if bps is None else round(float(bps), TOUCH_DIGITS)
+    # A statistic, no money. The flags that SQL works out of it are those of the session's summary.
+    return None if bps is None else float(bps.quantize(TOUCH_QUANTUM, NEAREST))
 
 
-def _within(bps: Decimal | None) -> int | None:
-    return None if bps is None else int(bps >= WITHIN_BPS)
-
-
-def _snapshot_row(snapshot: MarketSnapshot, record: IntentRecord, session: Numbering, at: str) -> Row:
+def _snapshot_row(snapshot: MarketSnapshot, record: IntentRecord, session: Numbering) -> Row:
     pool = snapshot.pool
     return (
+        session.session_id << TICK_BITS | record.tick,
         session.session_id,
         record.tick,
-        snapshot.ledger_index,
-        at if snapshot.close_time == record.close_time else _utc(snapshot.close_time),
-        _text(snapshot.best_bid),
-        _text(snapshot.best_ask),
-        _text(snapshot.mid),
+        _price(snapshot.best_bid),
+        _price(snapshot.best_ask),
         None if pool is None else pool.base_drops,
-        None if pool is None else exact(pool.quote),
+        None if pool is None else _price(pool.quote),
         None if pool is None else pool.trading_fee,
         *_touch_columns(record.touch),
         _depth(snapshot.bids, session.depth_levels),
@@ -197,12 +243,10 @@ def _snapshot_row(snapshot: MarketSnapshot, record: IntentRecord, session: Numbe
 
 def _touch_columns(touch: Touch) -> Row:
     return (
-        _text(touch.our_bid),
-        _text(touch.our_ask),
+        _price(touch.our_bid),
+        _price(touch.our_ask),
         _distance(touch.bid_bps),
         _distance(touch.ask_bps),
-        _within(touch.bid_bps),
-        _within(touch.ask_bps),
     )
 
 
@@ -214,47 +258,45 @@ def _order_row(order: Order, record: IntentRecord, session: Numbering, at: str) 
         order.order_id,
         order.slot,
         order.side.value,
-        exact(order.price),
+        exact(issued(order.price, NEAREST)),
         exact(xrp_from_drops(order.base_drops)),
         exact(order.quote),
         exact(xrp_from_drops(order.filled_base_drops)),
         exact(order.filled_quote),
         order.status.value,
         at,
-        at,
         record.tick,
-        order.created_ledger,
         order.closed_ledger,
         order.tx_hash,
         order.offer_sequence,
         order.last_ledger_sequence,
-        _time(order.expiration),
+        None if order.expiration is None else order.expiration - record.close_time,
         None if replaced is None else session.order(replaced),
-        order.result_code,
-        order.failure_reason,
+        _code(order.result_code),
+        _reason(order.failure_reason),
     )
 
 
-def _order_update(order: Order, session: Numbering, at: str) -> Row:
+def _order_update(order: Order, session: Numbering) -> Row:
     return (
         exact(xrp_from_drops(order.filled_base_drops)),
         exact(order.filled_quote),
         order.status.value,
-        at,
         order.closed_ledger,
         order.tx_hash,
         order.offer_sequence,
         order.last_ledger_sequence,
-        order.result_code,
-        order.failure_reason,
+        _code(order.result_code),
+        _reason(order.failure_reason),
         session.order(order.order_id),
     )
 
 
-def _result_row(outcome: TransactionOutcome) -> Row:
+def _result_row(outcome: TransactionOutcome, session: Numbering) -> Row:
     return (
+        session.order(outcome.order_id),
         outcome.tx_hash,
-        outcome.result,
+        _code(outcome.result),
         outcome.ledger_index,
         outcome.transaction_index,
         outcome.fee_drops,
@@ -268,7 +310,7 @@ def _fill_row(fill: Fill, record: IntentRecord, session: Numbering) -> Row:
         record.tick,
         fill.ledger_index,
         fill.transaction_index,
-        fill.node,
+        fill.node[-NODE_DIGITS:],
         _utc(fill.close_time),
         fill.tx_hash,
         fill.side.value,
@@ -278,7 +320,7 @@ def _fill_row(fill: Fill, record: IntentRecord, session: Numbering) -> Row:
         exact(fill.quote_balance_delta),
         exact(fill.rounding),
         exact(issued(fill.price, NEAREST)),
-        None if record.snapshot is None else _text(record.snapshot.mid),
+        None if record.snapshot is None else _price(record.snapshot.mid),
         fill.offer_sequence,
     )
 
@@ -309,19 +351,21 @@ def _capital_row(item: CapitalRecord, record: IntentRecord, session: Numbering, 
     )
 
 
-def _trades(batch: Batch, record: IntentRecord, session: Numbering, at: str) -> None:
+def _trades(batch: Batch, record: IntentRecord, session: Numbering) -> None:
     for outcome in record.transactions:
-        batch.append((RESULTS, _result_row(outcome)))
+        batch.append((RESULTS, _result_row(outcome, session)))
     for fill in record.fills:
         batch.append((FILLS, _fill_row(fill, record, session)))
-    keys = {fill.key for fill in record.fills}
+    traded = {fill.key: fill for fill in record.fills}
     for entry in record.inventory:
-        if entry.fill_key not in keys:
+        fill_of = traded.get(entry.fill_key)
+        if fill_of is None:
             raise InvariantViolation(
                 f"tick {record.tick}: inventory entry for {entry.fill_key}, not a fill of it"
             )
+        which = (session.order(fill_of.order_id), fill_of.ledger_index, fill_of.transaction_index)
         amounts = (entry.asset, exact(entry.change), exact(entry.new_balance))
-        batch.append((INVENTORY, (session.session_id, *entry.fill_key, record.tick, *amounts, at)))
+        batch.append((INVENTORY, (*which, session.session_id, *amounts)))
 
 
 def _rare(batch: Batch, record: IntentRecord, session: Numbering, at: str) -> None:
@@ -337,17 +381,23 @@ def _rare(batch: Batch, record: IntentRecord, session: Numbering, at: str) -> No
         batch.append((FINDINGS, (*where, finding.name, order, severity, finding.detail)))
 
 
+_UNANSWERED = (None,) * 5  # outcome, preliminary code, result, ledger, place in it
+
+
 def _sent_row(sent: PreparedTransaction, tick: int, session: Numbering) -> Row:
+    # What makes an order has the hash that the order's own row has: once is enough.
+    own = None if sent.kind is not TransactionKind.CANCEL else bytes.fromhex(sent.tx_hash)
     return (
+        session.order(sent.order_id),
         session.session_id,
         tick,
-        session.order(sent.order_id),
         sent.kind.value,
-        sent.tx_hash,
+        own,
         sent.account_sequence,
         sent.last_ledger_sequence,
         sent.fee_drops,
         sent.blob,
+        *_UNANSWERED,
     )
 
 
@@ -356,15 +406,15 @@ def intent_batch(record: IntentRecord, session: Numbering) -> Batch:
     at = _utc(record.close_time)
     batch: Batch = [(TICKS, _tick_row(record, session, at))]
     if record.snapshot is not None:
-        batch.append((SNAPSHOTS, _snapshot_row(record.snapshot, record, session, at)))
+        batch.append((SNAPSHOTS, _snapshot_row(record.snapshot, record, session)))
     for order in record.new_orders:
         batch.append((ORDERS, _order_row(order, record, session, at)))
     for order in record.changed_orders:
-        batch.append((ORDER_UPDATES, _order_update(order, session, at)))
+        batch.append((ORDER_UPDATES, _order_update(order, session)))
     for sent in record.prepared:
         batch.append((SUBMISSIONS, _sent_row(sent, record.tick, session)))
     if record.fills or record.transactions or record.inventory:
-        _trades(batch, record, session, at)
+        _trades(batch, record, session)
     if record.capital or record.faults or record.findings:
         _rare(batch, record, session, at)
     return batch
@@ -372,12 +422,52 @@ def intent_batch(record: IntentRecord, session: Numbering) -> Batch:
 
 def outcome_batch(record: OutcomeRecord, session: Numbering) -> Batch:
     """Return the updates that the answers to a tick's submits bring."""
-    at = _utc(record.close_time)
     batch: Batch = [
-        (PRELIMINARIES, (answer.tx_hash, answer.outcome.value, answer.code)) for answer in record.outcomes
+        (
+            PRELIMINARIES,
+            (session.order(answer.order_id), answer.tx_hash, answer.outcome.value, _code(answer.code)),
+        )
+        for answer in record.outcomes
     ]
-    batch.extend((ORDER_UPDATES, _order_update(order, session, at)) for order in record.changed_orders)
+    batch.extend((ORDER_UPDATES, _order_update(order, session)) for order in record.changed_orders)
     return batch
+
+
+def _folded(row: Row, update: Row) -> Row:
+    """Return an order's new row as the update leaves it: columns as in STATEMENTS."""
+    filled_and_status, closed_to_sequences, ending = update[:3], update[3:7], update[7:9]
+    return (*row[:8], *filled_and_status, *row[11:13], *closed_to_sequences, *row[17:19], *ending)
+
+
+def _fold(rows: list[list[Row]]) -> None:
+    """Write what is new in this very group as it is at its end: one row, not a row and its changes."""
+    _fold_answers(rows)
+    last = {row[-1]: row for row in rows[ORDER_UPDATES]}
+    new: list[Row] = []
+    for row in rows[ORDERS]:
+        update = last.pop(row[0], None)
+        new.append(row if update is None else _folded(row, update))
+    rows[ORDERS] = new
+    rows[ORDER_UPDATES] = list(last.values())
+
+
+def _fold_answers(rows: list[list[Row]]) -> None:
+    own = {row[0]: row[14] for row in rows[ORDERS]}
+    sent = rows[SUBMISSIONS]
+    places: dict[tuple[object, object], int] = {}
+    for place, row in enumerate(sent):
+        places[row[0], row[4].hex().upper() if isinstance(row[4], bytes) else own.get(row[0])] = place
+    for into in (PRELIMINARIES, RESULTS):
+        earlier: list[Row] = []
+        for answer in rows[into]:
+            at = places.get((answer[0], answer[1]))
+            if at is None:
+                earlier.append(answer)
+            elif into == PRELIMINARIES:
+                sent[at] = (*sent[at][:9], *answer[2:], *sent[at][11:])
+            else:
+                sent[at] = (*sent[at][:7], answer[5], *sent[at][8:11], *answer[2:5])
+        rows[into] = earlier
 
 
 def joined(batches: list[Batch]) -> list[list[Row]]:
@@ -389,7 +479,8 @@ def joined(batches: list[Batch]) -> list[list[Row]]:
     for batch in batches:
         for into, row in batch:
             rows[into].append(row)
+    if len(batches) > 1 or rows[ORDERS]:
+        _fold(rows)
     if len(batches) > 1:
         rows[STATE] = list({row[0]: row for row in rows[STATE]}.values())
-        rows[ORDER_UPDATES] = list({row[-1]: row for row in rows[ORDER_UPDATES]}.values())
     return rows

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+XRP = "XRP"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -26,8 +28,11 @@ _CAPITAL = (
     "session_id, scope, request_id, kind, asset, amount, mark, status, reason, note, created_at, "
     "effective_at, tick"
 )
-_NEWEST_SUBMISSION = (
-    "WHERE tx_hash = ?1 AND session_id = (SELECT max(session_id) FROM submissions WHERE tx_hash = ?1)"
+# An order's transactions have ids from order << 16 on; one without a hash of its own is the order's.
+_ITS_TRANSACTIONS = "BETWEEN ?1 << 16 AND (?1 << 16) + 65535"
+_THIS_SUBMISSION = (
+    f"WHERE id {_ITS_TRANSACTIONS} AND ?2 = CASE WHEN tx_hash IS NULL "
+    "THEN (SELECT submit_tx_hash FROM orders WHERE orders.id = ?1) ELSE hex(tx_hash) END"
 )
 INSERT_CAPITAL = _insert("capital_events", _CAPITAL)
 UPSERT_STATE = (
@@ -35,16 +40,17 @@ UPSERT_STATE = (
     + " ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
 )
 
-# Writing order: what is pointed at comes before what points. Plain numbers, since an enum member as an
+# Writing order: what is pointed at comes before what points; and changes of earlier rows before new rows,
+# while the last page still has the room they need to grow. Plain numbers, since an enum member as an
 # index costs more than the append it serves.
 (
     TICKS,
     SNAPSHOTS,
-    ORDERS,
     ORDER_UPDATES,
-    SUBMISSIONS,
+    ORDERS,
     PRELIMINARIES,
     RESULTS,
+    SUBMISSIONS,
     FILLS,
     INVENTORY,
     OPENINGS,
@@ -59,7 +65,7 @@ STATEMENTS: tuple[Statement, ...] = (
         name="ticks",
         sql=_insert(
             "ticks",
-            "session_id, tick, kind, ledger_index, close_time, anchor, anchor_source, divergence_bps, "
+            "id, session_id, tick, kind, ledger_index, close_time, anchor, anchor_source, divergence_bps, "
             "anchor_clamped, volatility_bps, atr_bps, reservation, half_spread_bps, factors, gates, quotes, "
             "quoting, placed, canceled, kept, fills, inventory_xrp_drops, inventory_rlusd, fees_drops, mark, "
             "net_capital_rlusd, realised_rlusd, unrealised_rlusd, account_value_rlusd, fingerprint",
@@ -70,10 +76,16 @@ STATEMENTS: tuple[Statement, ...] = (
         name="snapshots",
         sql=_insert(
             "market_snapshots",
-            "session_id, tick, ledger_index, close_time, best_bid, best_ask, mid, pool_xrp_drops, "
-            "pool_rlusd, pool_fee, our_bid, our_ask, distance_to_bid_touch_bps, distance_to_ask_touch_bps, "
-            "within_2bps_bid, within_2bps_ask, bids, asks",
+            "id, session_id, tick, best_bid, best_ask, pool_xrp_drops, pool_rlusd, pool_fee, our_bid, "
+            "our_ask, distance_to_bid_touch_bps, distance_to_ask_touch_bps, bids, asks",
         ),
+        every=True,
+    ),
+    Statement(
+        name="order_updates",
+        sql="UPDATE orders SET filled_xrp = ?, filled_rlusd = ?, status = ?, closed_ledger = ?, "
+        "submit_tx_hash = ?, offer_sequence = ?, last_ledger_sequence = ?, "
+        "result_code = ?, failure_reason = ? WHERE id = ?",
         every=True,
     ),
     Statement(
@@ -81,36 +93,29 @@ STATEMENTS: tuple[Statement, ...] = (
         sql=_insert(
             "orders",
             "id, session_id, order_no, slot, side, price, size_xrp, size_rlusd, filled_xrp, filled_rlusd, "
-            "status, created_at, updated_at, created_tick, created_ledger, closed_ledger, submit_tx_hash, "
-            "offer_sequence, last_ledger_sequence, expiration, replaces_order, result_code, failure_reason",
-        ),
-        every=True,
-    ),
-    Statement(
-        name="order_updates",
-        sql="UPDATE orders SET filled_xrp = ?, filled_rlusd = ?, status = ?, updated_at = ?, "
-        "closed_ledger = ?, submit_tx_hash = ?, offer_sequence = ?, last_ledger_sequence = ?, "
-        "result_code = ?, failure_reason = ? WHERE id = ?",
-        every=True,
-    ),
-    Statement(
-        name="submissions",
-        sql=_insert(
-            "submissions",
-            "session_id, tick, order_id, kind, tx_hash, account_sequence, last_ledger_sequence, "
-            "fee_drops, blob",
+            "status, created_at, created_tick, closed_ledger, submit_tx_hash, offer_sequence, "
+            "last_ledger_sequence, lifetime_seconds, replaces_order, result_code, failure_reason",
         ),
         every=True,
     ),
     Statement(
         name="preliminaries",
-        sql=f"UPDATE submissions SET outcome = ?2, preliminary = ?3 {_NEWEST_SUBMISSION}",
+        sql=f"UPDATE submissions SET outcome = ?3, preliminary = ?4 {_THIS_SUBMISSION}",
         every=True,
     ),
     Statement(
         name="results",
-        sql="UPDATE submissions SET result = ?2, ledger_index = ?3, transaction_index = ?4, fee_drops = ?5 "
-        + _NEWEST_SUBMISSION,
+        sql="UPDATE submissions SET result = ?3, ledger_index = ?4, transaction_index = ?5, fee_drops = ?6 "
+        + _THIS_SUBMISSION,
+        every=True,
+    ),
+    Statement(
+        name="submissions",
+        sql="INSERT INTO submissions (id, order_id, session_id, tick, kind, tx_hash, account_sequence, "
+        "last_ledger_sequence, fee_drops, blob, outcome, preliminary, result, ledger_index, "
+        "transaction_index) VALUES "
+        f"(coalesce((SELECT max(id) + 1 FROM submissions WHERE id {_ITS_TRANSACTIONS}), ?1 << 16), "
+        "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         every=True,
     ),
     Statement(
@@ -127,9 +132,9 @@ STATEMENTS: tuple[Statement, ...] = (
         name="inventory",
         # A fill that an earlier session has already counted is not found here: nothing changes.
         sql="INSERT INTO inventory_ledger "
-        "(session_id, fill_id, tick, asset, change, new_balance, created_at) "
-        "SELECT session_id, id, ?5, ?6, ?7, ?8, ?9 FROM fills "
-        "WHERE session_id = ?1 AND ledger_index = ?2 AND transaction_index = ?3 AND node = ?4 "
+        "(id, session_id, fill_id, asset, change, new_balance) "
+        f"SELECT 2 * id + (?5 <> '{XRP}'), session_id, id, ?5, ?6, ?7 FROM fills "
+        "WHERE order_id = ?1 AND ledger_index = ?2 AND transaction_index = ?3 AND session_id = ?4 "
         "ON CONFLICT DO NOTHING",
         every=False,
     ),

@@ -5,6 +5,7 @@ Every process gets a time limit, so a program that hangs is a failed test and ne
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -19,9 +20,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from neo_engine.bootstrap import EMBEDDED_RECORDING
+from neo_engine.cli import main
 from tools.check_crash import problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +93,18 @@ def finish(process: subprocess.Popen[str], seconds: float = TIME_LIMIT_SECONDS) 
 def run(program: Sequence[Argument], **popen: Any) -> Done:
     """Run `python program...` to its end."""
     return finish(start(program, **popen))
+
+
+def in_process(
+    capsys: pytest.CaptureFixture[str], parser: argparse.ArgumentParser, arguments: Sequence[Argument]
+) -> Done:
+    """Run a command inside the test's own process: for the many that are refused before they begin."""
+    try:
+        code = main(parser, [*map(str, arguments)])
+    except SystemExit as left:
+        code = int(left.code or 0)
+    said = capsys.readouterr()
+    return Done(code=code, out=said.out, err=said.err)
 
 
 def session_command(

@@ -196,9 +196,7 @@ class Venue:
         index = ledger_index or self.book.ledger_index + 1
         numbered = [replace(tx, index=at, tx_hash=f"TX{index}-{at}") for at, tx in enumerate(transactions)]
         close_time = 1_000 + LEDGER_SECONDS * (index - 100)
-        return self.exchange.advance(
-            ledgers.update(*numbered, ledger_index=index, close_time=close_time)
-        )
+        return self.exchange.advance(ledgers.update(*numbered, ledger_index=index, close_time=close_time))
 
     def standing(self) -> dict[int, int]:
         """Sequence -> drops of each offer of ours that still trades."""

@@ -85,7 +85,8 @@ TICKS: tuple[
     (10, "ledger", "2.02", "2.019", "2.021", "2.018", "2.021", "both", ()),
 )
 
-#: from tick -> XRP drops, RLUSD, fee drops, mark, net capital, realised, unrealised, account value
+#: from tick -> XRP drops, RLUSD, fee drops, mark, net capital, realised, unrealised, account value; the last
+#: four to 10 digits, as a tick has them: 0.5800000000001 and 378.2499151600001 in full, see SUMMARY
 BOOKS = {
     1: (100_000_000, "220", 0, "2", "420", "0", "0", "420"),
     10: (
@@ -94,9 +95,9 @@ BOOKS = {
         42,
         "2.02",
         "376.03",
-        "0.5800000000001",
+        "0.58",
         "1.64",
-        "378.2499151600001",
+        "378.2499152",
     ),
 }
 
@@ -108,25 +109,24 @@ _SESSION = (
     + ")"
 )
 _TICK = (
-    "INSERT INTO ticks (session_id, tick, kind, ledger_index, close_time, anchor, anchor_source, gates, "
+    "INSERT INTO ticks (id, session_id, tick, kind, ledger_index, close_time, anchor, anchor_source, gates, "
     "quoting, placed, canceled, kept, fills, inventory_xrp_drops, inventory_rlusd, fees_drops, mark, "
     "net_capital_rlusd, realised_rlusd, unrealised_rlusd, account_value_rlusd, fingerprint) VALUES ("
-    + ", ".join("?" * 22)
+    + ", ".join("?" * 23)
     + ")"
 )
 _SNAPSHOT = (
-    "INSERT INTO market_snapshots (session_id, tick, ledger_index, close_time, best_bid, best_ask, mid, "
-    "our_bid, our_ask, distance_to_bid_touch_bps, distance_to_ask_touch_bps, bids, asks) VALUES ("
-    + ", ".join("?" * 13)
-    + ")"
+    "INSERT INTO market_snapshots (id, session_id, tick, best_bid, best_ask, our_bid, our_ask, "
+    "distance_to_bid_touch_bps, distance_to_ask_touch_bps, bids, asks) VALUES (" + ", ".join("?" * 11) + ")"
 )
 _ORDER = (
     "INSERT INTO orders (id, session_id, side, price, size_xrp, status, created_at, result_code, "
     "failure_reason) VALUES (?, 1, ?, '2', '10', ?, '2025-05-01T00:00:00Z', ?, ?)"
 )
 _SUBMISSION = (
-    "INSERT INTO submissions (session_id, tick, order_id, kind, tx_hash, account_sequence, "
-    "last_ledger_sequence, fee_drops, result, ledger_index) VALUES (1, 1, ?, ?, ?, ?, 99, ?, ?, ?)"
+    "INSERT INTO submissions (id, session_id, tick, order_id, kind, account_sequence, "
+    "last_ledger_sequence, fee_drops, result, ledger_index) VALUES "
+    "((?1 << 16) + (?2 = 'cancel'), 1, 1, ?1, ?2, ?3, 99, ?4, ?5, ?6)"
 )
 _FILL = (
     "INSERT INTO fills (id, session_id, order_id, tick, ledger_index, transaction_index, node, close_time, "
@@ -196,16 +196,17 @@ def _insert_ticks(connection: sqlite3.Connection) -> None:
     for tick, kind, mid, best_bid, best_ask, our_bid, our_ask, quoting, gates in TICKS:
         books = BOOKS.get(tick, books)
         when, ledger = close_time(tick), 1000 + tick
+        key, fingerprint = 1 << 32 | tick, bytes([tick]) * 32
         text = json.dumps([dict(zip(("name", "side", "detail"), gate, strict=True)) for gate in gates])
         connection.execute(
             _TICK,
-            (1, tick, kind, ledger, when, mid, "clob", text, quoting, 0, 0, 0, 0, *books, bytes([tick]) * 32),
+            (key, 1, tick, kind, ledger, when, mid, "clob", text, quoting, 0, 0, 0, 0, *books, fingerprint),
         )
         if kind == "ledger":
             bid, ask = _distance(our_bid, best_bid, mid), _distance(best_ask, our_ask, mid)
             connection.execute(
                 _SNAPSHOT,
-                (1, tick, ledger, when, best_bid, best_ask, mid, our_bid, our_ask, bid, ask, "[]", "[]"),
+                (key, 1, tick, best_bid, best_ask, our_bid, our_ask, bid, ask, b"", b""),
             )
 
 
@@ -213,25 +214,25 @@ def _insert_orders(connection: sqlite3.Connection) -> None:
     connection.executemany(
         _ORDER,
         [
-            (1, "buy", "FILLED", "tesSUCCESS", None),
-            (2, "sell", "FILLED", "tesSUCCESS", None),
-            (3, "sell", "CANCELED", "tesSUCCESS", "replaced by order 4"),
-            (4, "sell", "CANCELED", "tesSUCCESS", "shutdown"),
+            (1, "buy", "FILLED", "tes", None),
+            (2, "sell", "FILLED", "tes", None),
+            (3, "sell", "CANCELED", "tes", "replaced by order 4"),
+            (4, "sell", "CANCELED", "tes", "shutdown"),
             (5, "buy", "REJECTED", "tecUNFUNDED_OFFER", "tecUNFUNDED_OFFER"),
             (6, "buy", "DENIED", None, "order of 60.5 RLUSD above 50"),
             (7, "buy", "DENIED", None, "order of 61 RLUSD above 50"),
-            (8, "buy", "EXPIRED", "tesSUCCESS", "expired"),
+            (8, "buy", "EXPIRED", "tes", "expired"),
         ],
     )
     connection.executemany(
         _SUBMISSION,
         [
-            (1, "create", "A1", 11, 10, "tesSUCCESS", 1002),
-            (2, "create", "A2", 12, 10, "tesSUCCESS", 1002),
-            (4, "replace", "A3", 13, 10, "tesSUCCESS", 1004),
-            (5, "create", "A4", 14, 12, "tecUNFUNDED_OFFER", 1005),
-            (8, "create", "A5", 15, 10, "tefPAST_SEQ", None),
-            (4, "cancel", "A6", 16, 10, None, None),
+            (1, "create", 11, 10, "tes", 1002),
+            (2, "create", 12, 10, "tes", 1002),
+            (4, "replace", 13, 10, "tes", 1004),
+            (5, "create", 14, 12, "tecUNFUNDED_OFFER", 1005),
+            (8, "create", 15, 10, "tefPAST_SEQ", None),
+            (4, "cancel", 16, 10, None, None),
         ],
     )
 
@@ -247,15 +248,15 @@ def _insert_fills(connection: sqlite3.Connection) -> None:
         ],
     )  # fmt: skip
     connection.executemany(
-        "INSERT INTO inventory_ledger (session_id, fill_id, tick, asset, change, new_balance, created_at) "
-        "VALUES (1, ?, ?, ?, ?, ?, '2025-05-01T00:00:00Z')",
+        "INSERT INTO inventory_ledger (id, session_id, fill_id, asset, change, new_balance) "
+        "VALUES (2 * ?1 + (?2 <> 'XRP'), 1, ?1, ?2, ?3, ?4)",
         [
-            (1, 2, "XRP", "10", "10"),
-            (1, 2, "RLUSD", "-19.9", "-19.9"),
-            (2, 3, "XRP", "-22", "-12"),
-            (2, 3, "RLUSD", "44.44", "24.54"),
-            (3, 4, "XRP", "-11", "-23"),
-            (3, 4, "RLUSD", "22.1100000000001", "46.6500000000001"),
+            (1, "XRP", "10", "10"),
+            (1, "RLUSD", "-19.9", "-19.9"),
+            (2, "XRP", "-22", "-12"),
+            (2, "RLUSD", "44.44", "24.54"),
+            (3, "XRP", "-11", "-23"),
+            (3, "RLUSD", "22.1100000000001", "46.6500000000001"),
         ],
     )
 
@@ -296,7 +297,7 @@ def build_small(path: Path, *, ended: bool = True) -> None:
 
 
 def _large_rows(ticks: int) -> Iterable[tuple[tuple[object, ...], tuple[object, ...]]]:
-    depth = json.dumps([[f"{2.5 - step / 1000:.4f}", 40_000_000, "100.123456789"] for step in range(10)])
+    depth = b"".join((step * 400 << 24 | 400).to_bytes(5, "big") for step in range(10))
     for tick in range(1, ticks + 1):
         wave = math.sin(tick / 900) * 0.02 + math.sin(tick / 37) * 0.002
         mid = 2.5 + wave
@@ -310,6 +311,7 @@ def _large_rows(ticks: int) -> Iterable[tuple[tuple[object, ...], tuple[object, 
         rlusd = f"{220 - math.sin(tick / 1500) * 50:.10f}"
         value = f"{445 + math.sin(tick / 3000) * 3 + tick / ticks:.12f}"
         row = (
+            1 << 32 | tick,
             1,
             tick,
             "ledger",
@@ -323,7 +325,7 @@ def _large_rows(ticks: int) -> Iterable[tuple[tuple[object, ...], tuple[object, 
         books = (drops, rlusd, tick, f"{mid:.6f}", "445", f"{tick / 50_000:.10f}", "0.25", value)
         yield (
             (*row, 0, 0, 0, 0, *books, bytes(32)),
-            (1, tick, ledger, when, best_bid, best_ask, f"{mid:.6f}", our_bid, our_ask,
+            (1 << 32 | tick, 1, tick, best_bid, best_ask, our_bid, our_ask,
              _distance(our_bid, best_bid, str(mid)), _distance(best_ask, our_ask, str(mid)), depth, depth),
         )  # fmt: skip
 
@@ -336,9 +338,7 @@ def build_large(path: Path, ticks: int) -> None:
     for tick_row, snapshot_row in _large_rows(ticks):
         connection.execute(_TICK, tick_row)
         connection.execute(_SNAPSHOT, snapshot_row)
-    connection.executemany(
-        _ORDER, ((n, "buy", "FILLED", "tesSUCCESS", None) for n in range(1, ticks // 40 + 1))
-    )
+    connection.executemany(_ORDER, ((n, "buy", "FILLED", "tes", None) for n in range(1, ticks // 40 + 1)))
     for number in range(1, ticks // 40 + 1):
         tick = number * 40
         wave = math.sin(tick / 900) * 0.02 + math.sin(tick / 37) * 0.002

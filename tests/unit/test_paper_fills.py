@@ -16,12 +16,12 @@ from neo_engine.domain.market import DataFault
 from neo_engine.domain.orders import OrderStatus
 from tests.unit import ledger_fixture as ledgers
 from tests.unit.paper_fixture import (
-    D,
     FEE,
     RESERVE,
     START_DROPS,
     START_QUOTE,
     XRP,
+    D,
     Venue,
     ask,
     bid,
@@ -45,6 +45,9 @@ POOL = Pool(
     auction_accounts=(),
     auction_expiration=0,
 )
+
+
+EQUAL_DROPS, EQUAL_QUOTE = 19_034_063, D("86.33005438261322")
 
 
 def change(action: NodeAction, offer: BookOffer, before: BookOffer | None = None) -> LedgerChange:
@@ -88,6 +91,12 @@ def test_at_an_equal_price_ours_is_taken_before_a_newer_offer() -> None:
     assert filled(venue.ledger(buys("4", "8"))) == [(ours, 4 * XRP, D(8))]
 
 
+def test_a_seller_without_sell_flag_stops_when_he_has_what_he_asked_for() -> None:
+    venue = Venue(market())
+    ours = venue.buys("10", "2")
+    assert filled(venue.ledger(sells("4", "7.92"))) == [(ours, drops("3.96"), D("7.92"))]
+
+
 def test_a_better_price_of_ours_goes_first_and_trades_at_our_price() -> None:
     venue = Venue(market(ask(1, "10", "2")))
     ours = venue.sells("10", "1.99")
@@ -103,7 +112,7 @@ def test_a_worse_price_of_ours_waits_for_what_the_better_ones_leave() -> None:
 def test_a_bid_of_ours_buys_from_a_seller_who_accepts_its_price() -> None:
     venue = Venue(market(bid(1, "10", "1.98")))
     ours = venue.buys("10", "2")
-    report = venue.ledger(sells("4", "7.92"))
+    report = venue.ledger(sells("4", "7.92", sell=True))
     assert filled(report) == [(ours, 4 * XRP, D(8))]
     assert report.account.balance_drops == START_DROPS - FEE + 4 * XRP
     assert report.account.quote_balance == START_QUOTE - 8
@@ -116,7 +125,7 @@ def test_nothing_trades_at_a_price_the_taker_does_not_accept() -> None:
 
 
 def test_a_taker_with_exactly_our_amounts_trades_though_the_rate_was_rounded_up() -> None:
-    # 62.53… / 65.62… is rounded UP in its 16th digit, so rate x drops lies above what the taker offers.
+    # The exact quotient is 0.00000453555577611638765…: rounded up to 16 digits it asks for a hair more.
     wanted = replace(quote(Side.SELL, "1", "2"), base_drops=EQUAL_DROPS, quote=EQUAL_QUOTE)
     venue = Venue(market())
     ours = venue.place(wanted)
@@ -161,9 +170,7 @@ def test_a_fill_is_never_more_than_the_taker_can_pay() -> None:
 
 def test_a_taker_who_replaces_has_the_owner_reserve_of_his_old_offer_to_sell() -> None:
     old = ask(7, "1", "9", owner="rPoor")
-    book = ledgers.tracker(
-        offers=(old,), accounts=(ledgers.account("rPoor", 6 * XRP + FEE, owner_count=1),)
-    )
+    book = ledgers.tracker(offers=(old,), accounts=(ledgers.account("rPoor", 6 * XRP + FEE, owner_count=1),))
     venue = Venue(book)
     ours = venue.buys("50", "2")
     tx = sells("50", "100", change(NodeAction.DELETED, old), account="rPoor")
@@ -204,16 +211,17 @@ def test_an_offer_we_can_pay_nothing_of_is_removed_by_the_taker_who_meets_it() -
     assert report.account.owner_count == 1
 
 
-def test_no_offer_of_ours_trades_while_the_issuer_has_frozen_the_token() -> None:
+@pytest.mark.parametrize(("flags", "fills"), [(0, 2), (0x00400000, 0)])
+def test_no_offer_of_ours_trades_while_the_issuer_has_frozen_the_token(flags: int, fills: int) -> None:
     venue = Venue(market(issuer={"flags": 0}))
     venue.sells("10", "2")
-    venue.buys("10", "1.9")
+    venue.buys("10", "1.6")
     venue.ledger()
-    frozen = ledgers.account(ledgers.ISSUER, 0, flags=0x00400000)
-    venue.book._accounts[ledgers.ISSUER] = frozen
-    report = venue.ledger(buys("5", "10"), sells("5", "9.5"))
-    assert filled(report) == []
-    assert DataFault.FROZEN in report.snapshot.faults
+    # 0x00400000 is lsfGlobalFreeze. The buyer pays from the issuer's own promise, which no freeze stops.
+    venue.book._accounts[ledgers.ISSUER] = ledgers.account(ledgers.ISSUER, 0, flags=flags)
+    report = venue.ledger(buys("5", "10", account=ledgers.ISSUER), sells("5", "8"))
+    assert len(filled(report)) == fills
+    assert (DataFault.FROZEN in report.snapshot.faults) == (fills == 0)
 
 
 # what takes
@@ -288,13 +296,14 @@ def test_inside_the_pools_fee_band_ours_goes_before_the_pool() -> None:
 
 
 def test_outside_the_pools_fee_band_the_pool_is_taken_up_to_our_price_first() -> None:
-    # A spot of 2.01 / 1.003 = 2.004 is about 1 XRP away: 1000 x (1 - sqrt(2 / 2.004)).
+    # The pool gives x XRP for 2000 x / ((1000 - x) 0.997) RLUSD, which is 2.01 each on average at
+    # x = 1000 - 2000 / (2.01 x 0.997) = 1.981067: what is left for us is 3.018933.
     venue = Venue(market(pool=POOL))
     ours = venue.sells("5", "2.01")
     report = venue.ledger(buys("5", "10.5"))
     ((order, traded, _),) = filled(report)
     assert order == ours
-    assert drops("3.9") < traded < drops("4.1")
+    assert abs(traded - drops("3.018933")) <= 1
 
 
 # the tracked book

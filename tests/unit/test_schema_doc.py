@@ -33,7 +33,7 @@ def in_database(connection: sqlite3.Connection) -> Columns:
         "SELECT name || ' (' || type || ')', name FROM sqlite_schema WHERE type IN ('table', 'view')"
     ).fetchall()
     return {
-        heading: tuple(row[1] for row in connection.execute(f"PRAGMA table_info({name})"))
+        heading: tuple(row[1] for row in connection.execute(f"PRAGMA table_xinfo({name})"))
         for heading, name in names
     }
 

@@ -162,7 +162,7 @@ def newer(path: Path) -> None:
 
 def pointing_nowhere(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE ticks SET session_id = 99")
+        connection.execute("UPDATE ticks SET session_id = 99, id = 99 << 32 | tick")
         connection.commit()
 
 

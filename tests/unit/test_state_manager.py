@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -119,35 +118,20 @@ def test_amounts_are_stored_exactly_and_in_plain_notation(tmp_path: Path) -> Non
     ]
 
 
-def test_the_distance_is_rounded_and_the_flag_is_not(tmp_path: Path) -> None:
+def test_distance_and_flag_are_rounded_half_to_even_as_the_summary_counts_them(tmp_path: Path) -> None:
     path = tmp_path / "neo.db"
     base = intent(1)
+    touches = (("-2.00005", "-2.00006"), ("-2", None))
     with opened(path) as store:
-        store.commit_intent(base)  # bid -1.99995, ask -2.00005
-        store.commit_intent(
-            replace(base, tick=2, touch=replace(base.touch, bid_bps=Decimal("-2"), ask_bps=None))
-        )
+        for tick, (bid, ask) in enumerate(touches, 1):
+            ask_bps = None if ask is None else Decimal(ask)
+            touch = replace(base.touch, bid_bps=Decimal(bid), ask_bps=ask_bps)
+            store.commit_intent(replace(base, tick=tick, touch=touch))
     query = (
         "SELECT distance_to_bid_touch_bps, within_2bps_bid, distance_to_ask_touch_bps, within_2bps_ask "
         "FROM market_snapshots ORDER BY tick"
     )
-    first, second = rows(path, query)
-    assert first[0] == pytest.approx(-2, abs=0.0001)
-    assert first[1] == 1
-    assert first[2] == pytest.approx(-2, abs=0.0001)
-    assert first[3] == 0
-    assert second == (-2.0, 1, None, None)
-
-
-def test_depth_is_stored_best_first_and_no_deeper_than_asked(tmp_path: Path) -> None:
-    path = tmp_path / "neo.db"
-    record = intent(1, depth=12)
-    with opened(path) as store:
-        store.commit_intent(record)
-    bids = json.loads(str(one(path, "SELECT bids FROM market_snapshots")))
-    assert len(bids) == OPTIONS.depth_levels
-    # 2.1947035 x (1 - 4 / 10000) = 2.1938256186, to 8 digits; 40,000,000 + 31,415,927 + 1 drops.
-    assert bids[0] == ["2.1938256", 71_415_928]
+    assert rows(path, query) == [(-2.0, 1, -2.0001, 0), (-2.0, 1, None, None)]
 
 
 def test_a_tick_without_a_ledger_has_no_snapshot(tmp_path: Path) -> None:
@@ -169,7 +153,7 @@ def test_a_tick_without_a_ledger_has_no_snapshot(tmp_path: Path) -> None:
 
 def test_what_the_submits_answered_stands_beside_the_intent(tmp_path: Path) -> None:
     path = tmp_path / "neo.db"
-    query = "SELECT outcome, preliminary, result, ledger_index FROM submissions WHERE tx_hash = ?"
+    query = "SELECT outcome, preliminary, result, ledger_index FROM v_submissions WHERE tx_hash = ?"
     with opened(path) as store:
         write_ticks(store, 4)
         store.commit_intent(intent(5))
@@ -208,7 +192,7 @@ def test_a_tick_stored_twice_is_a_defect_and_changes_nothing(tmp_path: Path) -> 
     with opened(path) as store:
         write_ticks(store, 12)
         before = everything(path)
-        with pytest.raises(InvariantViolation, match=r"ticks\.session_id, ticks\.tick"):
+        with pytest.raises(InvariantViolation, match=r"ticks\.id"):
             store.commit_intent(intent(12))
         assert everything(path) == before
         write_ticks(store, 13, start=13)
