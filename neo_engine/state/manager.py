@@ -245,6 +245,7 @@ class StateManager:
         with self._lock:
             session = self._active()
             lost, self._pending, self._pending_ticks = self._pending_ticks, [], 0
+            self._make_room()
             detail = f"{end.halt_detail}; {lost} ticks were not stored" if lost else end.halt_detail
             with transaction(self._connection, self.path, "closing the session"):
                 recovery.close_with_rows(
@@ -253,6 +254,13 @@ class StateManager:
                 recovery.close_orders(self._connection, session.session_id, SESSION_ENDED)
             self._session = None
             return detail
+
+    def _make_room(self) -> None:
+        """Move the WAL into the database: on a full disk the space it had takes the last rows."""
+        try:
+            checkpoint(self._connection, "TRUNCATE")
+        except sqlite3.Error as error:
+            log.warning("%s: no room could be made for the end of the session: %s", self.path, error)
 
     # --- ticks --------------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ POOL = "pool"
 #: Prices outside this range are no prices (RLUSD per XRP; generous for any token of any pair).
 PRICE_MIN = Decimal("1E-15")
 PRICE_MAX = Decimal("1E15")
+#: The largest issued amount the ledger can hold (rippled STAmount: 9999999999999999 x 10^80).
+QUOTE_MAX = Decimal("9999999999999999E80")
 POOL_FEE_MAX = 1000  # 1 %, the most the ledger lets a pool charge (xrpl.org, AMMCreate)
 
 
@@ -67,7 +69,7 @@ def is_sound_pool(pool: Pool) -> bool:
     return (
         0 < pool.base_drops <= MAX_DROPS
         and pool.quote.is_finite()
-        and pool.quote > 0
+        and 0 < pool.quote <= QUOTE_MAX
         and 0 <= pool.trading_fee <= POOL_FEE_MAX
         and is_price(spot_price(pool))
     )

@@ -15,6 +15,7 @@ import pytest
 from neo_engine.domain.halt import MEANING, exit_code
 from tests.e2e.helpers import (
     CUT,
+    EMBEDDED,
     ROOT,
     TRACEBACK,
     Argument,
@@ -212,7 +213,7 @@ def test_backup_and_restore_bring_a_database_back(tmp_path: Path, used: Path) ->
 
 def test_a_backup_beside_a_running_session_is_whole_and_a_restore_is_refused(tmp_path: Path) -> None:
     db, copy = tmp_path / "neo.db", tmp_path / "copy.db"
-    process = started_session(db, speed="40", ticks=15)
+    process = started_session(db, recording=EMBEDDED, speed="60", ticks=15)
     assert engine("backup", "--db", db, "--to", copy).code == 0
     error = engine("restore", "--db", db, "--from", copy).error(3)
     assert f"in use by process {process.pid}" in error

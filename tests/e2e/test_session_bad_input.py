@@ -293,7 +293,7 @@ def test_a_database_that_cannot_be_used_is_refused_and_left_alone(
 
 def test_a_database_in_use_by_another_engine_is_refused_by_its_process(tmp_path: Path) -> None:
     db = tmp_path / "neo.db"
-    process = started_session(db, speed="30", ticks=5)
+    process = started_session(db, recording=EMBEDDED, speed="60", ticks=5)
     error = session(db).error(3)
     assert f"{db}: in use by process {process.pid}" in error
     assert "session 1" in error
