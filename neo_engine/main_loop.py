@@ -30,12 +30,11 @@ from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.domain.orders import CancelOrder, Order, OrderUpdate, PreparedTransaction
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.domain.values import replace
-from neo_engine.drift import inventory_drift
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
 from neo_engine.ops.clock import SilenceTimer, iso
 from neo_engine.ports import FeedItem, KillRequest, VenueReport
-from neo_engine.session import Session, SessionResult, TickView, accounts_summary, session_start
+from neo_engine.session import Session, SessionResult, TickView, accounts_summary, drift, session_start
 from neo_engine.telemetry import TouchTelemetry
 from neo_engine.tick import Decision, Observation, initial_state
 
@@ -437,8 +436,8 @@ class MainLoop:
         s, n = self._s, self._n
         left = self._pull() if self._state.orders.working else ""
         detail = halt.detail + left
-        drift = inventory_drift(s.store, self._decision.accounts if self._decision is not None else None)
-        summary = {**self._summary(), **drift}
+        apart = drift(s.store, None if self._decision is None else self._decision.accounts)
+        summary = {**self._summary(), **apart}
         end = SessionEnd(
             ended_at=iso(s.clock.utc_now()),
             halt_reason=halt.reason.value,
@@ -450,7 +449,7 @@ class MainLoop:
             market_end=utc_text(n.last_close_time),
             fingerprint=n.fingerprint.hex(),
             summary_json=msgspec.json.encode(summary).decode(),
-            state={"touch.rolling": self._touch.rolling_json(), **drift},
+            state={"touch.rolling": self._touch.rolling_json(), **apart},
         )
         try:
             self._store(lambda: s.store.end_session(end))

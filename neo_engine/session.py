@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from neo_engine import __version__
 from neo_engine.config import Config, config_hash, config_json
+from neo_engine.domain.errors import NeoError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import plain
@@ -19,6 +23,10 @@ from neo_engine.ops.clock import iso
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Control, Exchange, Feed, StateStore, VenueReport
 from neo_engine.tick import Decision, EngineState, Observation
+
+DRIFT_KEY = "inventory_drift_at_shutdown"
+
+log = logging.getLogger("neo_engine")
 
 Decide = Callable[[EngineState, Observation, Config, int], Decision]
 
@@ -156,3 +164,37 @@ def record_failed_start(
             state={},
         )
     )
+
+
+def drift(store: StateStore, accounts: Accounts | None) -> dict[str, str]:
+    """Return nothing when the rows give the engine's inventory, else DRIFT_KEY with both, logged as ERROR.
+
+    accounts: of the last tick that was stored, None before the first. Rows that cannot be written or read
+    are logged: there is nothing to compare then.
+    """
+    if accounts is None:
+        return {}
+    try:
+        stored = store.stored_inventory()
+    except NeoError as error:
+        log.error("the last inventory could not be compared with the database: %s", error)
+        return {}
+    engine = (accounts.base_drops, accounts.quote)
+    if engine == stored:
+        return {}
+    log.error(
+        "inventory drift: the engine holds %s, its rows give %s; compare both with the account itself",
+        _told(engine),
+        _told(stored),
+    )
+    numbers = {
+        "engine_base_drops": engine[0],
+        "engine_rlusd": plain(engine[1]),
+        "stored_base_drops": stored[0],
+        "stored_rlusd": plain(stored[1]),
+    }
+    return {DRIFT_KEY: msgspec.json.encode(numbers).decode()}
+
+
+def _told(inventory: tuple[int, Decimal]) -> str:
+    return f"{inventory[0]} drops and {plain(inventory[1])}"

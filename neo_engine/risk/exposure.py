@@ -35,7 +35,8 @@ def worst_case_drops(
     for quote in quotes:
         if quote.side is Side.BUY:
             same = _staying(quote, bids, stays)
-            total += quote.base_drops if same is None else max(0, quote.base_drops - same.remaining_base_drops)
+            there = 0 if same is None else same.remaining_base_drops
+            total += max(0, quote.base_drops - there)
     return total
 
 
@@ -48,7 +49,8 @@ def worst_case_quote(
     for quote in quotes:
         if quote.side is Side.SELL:
             same = _staying(quote, asks, stays)
-            total += quote.quote if same is None else max(ZERO, quote.quote - same.remaining_quote)
+            there = ZERO if same is None else same.remaining_quote
+            total += max(ZERO, quote.quote - there)
     return total
 
 

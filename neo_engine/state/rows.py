@@ -154,13 +154,14 @@ def _depth(levels: Sequence[Level], limit: int) -> bytes:
     """Return five bytes a level: distance behind the best (rounded NEAREST), size (rounded DOWN)."""
     if not levels:
         return b""
-    best = float(levels[0].price)  # depth is looked at, never accounted with
-    packed = []
-    for level in levels[:limit]:
-        distance = min(round(abs(float(level.price) - best) / best * _STEPS), _FAR)
-        size = min(level.base_drops // _SIZE_DROPS, _HUGE)
-        packed.append((distance << 24 | size).to_bytes(_LEVEL_BYTES, "big"))
-    return b"".join(packed)
+    scale = _STEPS / float(levels[0].price)  # depth is looked at, never accounted with
+    packed = 0
+    shown = levels[:limit]
+    for level in shown:
+        far = int(abs(float(level.price) * scale - _STEPS) + 0.5)
+        size = level.base_drops // _SIZE_DROPS
+        packed = packed << 40 | (far if far < _FAR else _FAR) << 24 | (size if size < _HUGE else _HUGE)
+    return packed.to_bytes(_LEVEL_BYTES * len(shown), "big")
 
 
 def _quotes(quotes: Sequence[Quote]) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 
 from neo_engine.domain.errors import StateError
 from neo_engine.domain.records import Accounts
-from neo_engine.drift import DRIFT_KEY, inventory_drift
+from neo_engine.session import DRIFT_KEY, drift
 from tests.unit.test_main_loop import Store, desk, end, ledger
 
 DROPS, QUOTE = 95_000_000, Decimal("230.25")
@@ -52,8 +52,8 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_rows_that_give_the_engine_s_inventory_say_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    assert inventory_drift(Fixed(DROPS, Decimal("230.250")), accounts()) == {}
-    assert inventory_drift(Fixed(1, QUOTE), None) == {}  # no tick, so no inventory to compare
+    assert drift(Fixed(DROPS, Decimal("230.250")), accounts()) == {}
+    assert drift(Fixed(1, QUOTE), None) == {}  # no tick, so no inventory to compare
     assert errors(caplog) == []
 
 
@@ -63,7 +63,7 @@ def test_rows_that_give_the_engine_s_inventory_say_nothing(caplog: pytest.LogCap
 def test_the_smallest_difference_is_an_error_with_both_numbers(
     caplog: pytest.LogCaptureFixture, drops: int, quote: Decimal
 ) -> None:
-    told = json.loads(inventory_drift(Fixed(drops, quote), accounts())[DRIFT_KEY])
+    told = json.loads(drift(Fixed(drops, quote), accounts())[DRIFT_KEY])
     assert told == {
         "engine_base_drops": 95_000_000,
         "engine_rlusd": "230.25",
