@@ -12,9 +12,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from neo_engine.config import load_config
 from neo_engine.domain.assets import Side

@@ -16,9 +16,10 @@ import tempfile
 import time
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+
+import msgspec
 
 from benchmarks.measure import SERIES, Spent, Stopwatch, centile, figure, peak_memory_mb, title
 from benchmarks.prepared_market import (
@@ -80,8 +81,7 @@ class TimedExchange(PreparedExchange):
         return report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One session: seconds, each tick's and each decision's nanoseconds, and what it left.
 
     cpu_ns: processor time of the process at the end of every `CPU_EVERY`th tick.

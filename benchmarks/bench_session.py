@@ -15,8 +15,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from benchmarks.measure import SERIES, Spent, Stopwatch, figure, title
 from neo_engine.bootstrap import EMBEDDED_RECORDING
@@ -28,8 +29,7 @@ FIRST_TICK_SECONDS = 1.0
 TIME_LIMIT_SECONDS = 600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What one process took and did; bytes: of its database."""
 
     spent: Spent

@@ -12,8 +12,9 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from benchmarks.state_workload import session_end, session_start, stream
 from neo_engine.domain.records import IntentRecord, OutcomeRecord

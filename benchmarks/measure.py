@@ -13,13 +13,13 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 SERIES = 5  # every figure is the median of so many runs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that something took: on the wall, and of the processor (user and system)."""
 
     wall: float

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookTracker
@@ -36,7 +38,6 @@ from neo_engine.domain.orders import (
     TransactionKind,
     TransactionOutcome,
 )
-from neo_engine.domain.values import replace
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
 from neo_engine.feed.recorded import RecordedFeed

@@ -8,8 +8,9 @@ filled in part. All amounts follow from t alone, so what a database must hold af
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side

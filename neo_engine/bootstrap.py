@@ -9,9 +9,10 @@ import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+
+import msgspec
 
 from neo_engine.config import ISSUER_FROM_FEED, Config
 from neo_engine.domain.assets import Pair, currency_code
@@ -42,8 +43,7 @@ REPLAY = "replay"  # its decisions hang on recording, configuration and seed alo
 log = logging.getLogger("neo_engine")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOptions:
+class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line chose. recording None: the embedded one. speed: real, a number or max."""
 
     config: Config

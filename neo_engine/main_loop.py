@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.clock import utc_text
@@ -29,7 +30,6 @@ from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUp
 from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.domain.orders import CancelOrder, Order, OrderUpdate, PreparedTransaction
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
-from neo_engine.domain.values import replace
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
 from neo_engine.ops.clock import SilenceTimer, iso

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill
@@ -20,7 +21,6 @@ from neo_engine.domain.orders import (
     TransactionOutcome,
 )
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
-from neo_engine.domain.values import quick
 
 FeedItem = LedgerUpdate | LedgerFault | FeedSilence | FeedEnd
 
@@ -54,9 +54,7 @@ class Feed(Protocol):
         """Release every file, socket and thread; may be called twice."""
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueReport:
+class VenueReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a validated ledger did: to the market and to us; `faults`: what was wrong in the ledger itself."""
 
     snapshot: MarketSnapshot
@@ -126,8 +124,7 @@ class StateStore(Protocol):
         """Stop the checkpoint thread, empty the WAL and close the file; may be called twice."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillRequest:
+class KillRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The operator asked to stop at once; source is file, signal or command."""
 
     source: str

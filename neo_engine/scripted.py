@@ -12,16 +12,17 @@ never sent.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import BadNumber, UsageError
 from neo_engine.domain.number import DOWN, MAX_DROPS, MILLION, UP, drops_from_xrp, issued_div, parse_number
 from neo_engine.domain.orders import OrderStatus, PlaceOrder, Quote
-from neo_engine.domain.values import replace
 from neo_engine.execution.diff import new_order
 from neo_engine.execution.tracking import with_new
 from neo_engine.tick import Decision, EngineState, Observation, pull, quoting_of, settle, undecided
@@ -32,8 +33,7 @@ MAX_ROWS = 1_000_000
 MAX_PRICE = Decimal(10) ** 12  # and 1 / this: no token is worth more or less, and every ratio stays exact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptedOrder:
+class ScriptedOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One row: number counts from 1, size in drops, price in RLUSD per XRP."""
 
     number: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
@@ -17,7 +16,6 @@ from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import plain
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
-from neo_engine.domain.values import quick
 from neo_engine.fingerprint import START
 from neo_engine.ops.clock import iso
 from neo_engine.ops.signals import SignalFlags
@@ -31,16 +29,14 @@ log = logging.getLogger("neo_engine")
 Decide = Callable[[EngineState, Observation, Config, int], Decision]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What the account holds when the session starts (the opening capital events)."""
 
     base_drops: int
     quote: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One session's parts, picked by bootstrap. duration_seconds: on the feed's clock, None endless."""
 
     config: Config
@@ -64,9 +60,7 @@ class Session:
     decide: Decide
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TickView:
+class TickView(msgspec.Struct, frozen=True, kw_only=True):
     """What a viewer may show after a tick."""
 
     tick: int
@@ -80,8 +74,7 @@ class TickView:
     faults_total: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionResult:
+class SessionResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a session ended; `summary` is its own last word, as stored."""
 
     session_id: int

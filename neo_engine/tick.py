@@ -15,8 +15,10 @@ further ledger will come). Only a ledger tick prices and quotes; the others may 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
@@ -36,7 +38,6 @@ from neo_engine.domain.records import (
     Pricing,
     Touch,
 )
-from neo_engine.domain.values import quick, replace
 from neo_engine.execution.diff import OrderDiff, keeps_its_place
 from neo_engine.execution.diff import diff as order_diff
 from neo_engine.execution.tracking import Orders, Tracked, orders_of, with_new
@@ -80,9 +81,7 @@ _STANDING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStat
 _QUOTING = {(True, True): "both", (True, False): "bid", (False, True): "ask", (False, False): "none"}
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one tick may know. close_time: seconds since 2000-01-01 on the feed's clock.
 
     report: what the ledger did (ledger ticks only). order_updates: what the end of the market did to
@@ -99,9 +98,7 @@ class Observation:
     stop: Halt | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineState:
+class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """All that one tick hands to the next. `stopping`: the session winds down for that reason.
 
     mark: the last mid, RLUSD per XRP. account: the venue's last word. waiting: capital events that
@@ -121,9 +118,7 @@ class EngineState:
     stopping: Halt | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """The first half of a tick: what has happened, before anything is wanted."""
 
     state: EngineState
@@ -139,9 +134,7 @@ class Settled:
     halt: Halt | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a tick decided, and why. `halt`: set by the tick that begins to end the session."""
 
     state: EngineState

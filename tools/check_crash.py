@@ -21,10 +21,12 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, only tools/ would be on the path
@@ -49,8 +51,7 @@ XRP, QUOTE = "XRP", "RLUSD"
 Rows = list[tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One kill. ticks: stored when the process was dead. ended: it had come to its end before."""
 
     number: int

@@ -19,6 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from time import perf_counter_ns
 
+import msgspec
+
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookTracker
@@ -51,8 +53,7 @@ NEAR = Decimal("1E-9")
 Amounts = tuple[int, Decimal]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """What metadata says a transaction did to our pair. Amounts are (drops, RLUSD), positive.
 
     takes: of each offer. left: what it left of each of those. gone: offers that left the book, its own
@@ -70,8 +71,7 @@ class Truth:
     result: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction as the engine sees it and as the server sent it."""
 
     tx: LedgerTransaction

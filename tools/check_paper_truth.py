@@ -20,10 +20,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.bootstrap import PAPER_AGENT
 from neo_engine.cli_session import DEFAULT_CONFIG, limits_off
@@ -57,8 +60,7 @@ class Run:
     reasons: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class Market(msgspec.Struct, frozen=True, kw_only=True):
     """A recording read once: its start and its ledgers."""
 
     start: FeedStart
@@ -177,8 +179,7 @@ def report(name: str, paper: Filled, live: Filled) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What `settle` looks with: live fills, the ledgers, and how to run with given places."""
 
     live: Filled

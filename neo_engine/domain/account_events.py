@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+
+import msgspec
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.fills import Fill, LiquiditySide
@@ -26,8 +27,7 @@ class OfferEvent(Enum):
     UNFUNDED = "unfunded"  # the ledger cleared it away: no funds, or only dust left
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnOffer:
+class OwnOffer(msgspec.Struct, frozen=True, kw_only=True):
     """One of our offers touched: base_drops and quote are what is left of it (or was, when it ended)."""
 
     event: OfferEvent
@@ -39,8 +39,7 @@ class OwnOffer:
     expiration: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnFill:
+class OwnFill(msgspec.Struct, frozen=True, kw_only=True):
     """One trade of an account, as `Fill` but not yet tied to an order of ours (see `fill_of`)."""
 
     ledger_index: int
@@ -75,8 +74,7 @@ class OwnFill:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountEvents:
+class AccountEvents(msgspec.Struct, frozen=True, kw_only=True):
     """All that one transaction did to one account.
 
     base_delta_drops, quote_delta: by how much its balances really moved, the fee included.

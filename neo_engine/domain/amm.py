@@ -25,8 +25,9 @@ Decimal('1.992013962079')
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.domain.errors import BadNumber
 from neo_engine.domain.number import MILLION, ONE, WORK, ZERO
@@ -48,7 +49,6 @@ from neo_engine.domain.steps import (
     whole_down,
     whole_up,
 )
-from neo_engine.domain.values import quick
 
 FEE_UNITS = 100_000  # trading_fee counts hundred-thousandths (xrpl.org, "AMM": TradingFee)
 _FEE_DIGITS = 5
@@ -60,9 +60,7 @@ _REDUCED = Decimal("0.9999")
 _NEAR_RATE = Decimal("1E-7")
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """The pool as a ledger holds it.
 
     base_drops: XRP held. quote: RLUSD held. trading_fee: units of 1/100,000 (300 = 0.3 %).
@@ -79,8 +77,7 @@ class Pool:
     auction_expiration: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolOffer:
+class PoolOffer(msgspec.Struct, frozen=True, kw_only=True):
     """What the pool offers a taker: he pays `pays` for `gets`. rate: what it is ranked by."""
 
     pays: Decimal

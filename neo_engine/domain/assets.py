@@ -5,8 +5,9 @@ The base is always XRP, the quote always an issued token, so a price is always q
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from neo_engine.domain.errors import BadNumber
 
@@ -14,8 +15,7 @@ HEX_CODE_LENGTH = 40
 _HEX = frozenset("0123456789ABCDEF")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedAsset:
+class IssuedAsset(msgspec.Struct, frozen=True, kw_only=True):
     """A token: its ledger currency code (three letters or 40 hex digits) and its issuer's address."""
 
     currency: str
@@ -35,8 +35,7 @@ class IssuedAsset:
         return raw.decode("ascii") if raw.isalnum() else self.currency
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """XRP against one token."""
 
     quote: IssuedAsset

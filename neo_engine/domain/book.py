@@ -20,6 +20,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book_state import (
@@ -46,7 +48,6 @@ from neo_engine.domain.ledger import (
     PoolChange,
 )
 from neo_engine.domain.number import DOWN, ONE, UP, ZERO, issued_div, issued_mul, whole
-from neo_engine.domain.values import replace
 
 #: An issuer's own promise has no limit; this is the largest amount the ledger can write.
 UNLIMITED_QUOTE = Decimal("9999999999999999E+80")

@@ -11,21 +11,19 @@ Decimal('2')
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Context, Decimal
+
+import msgspec
 
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Pair, Side
 from neo_engine.domain.number import ISSUED_DIGITS, MILLION, NEAREST, WORK
-from neo_engine.domain.values import quick
 
 #: Holds the product of two amounts or rates of 16 digits without rounding it.
 _PRODUCT = Context(prec=2 * ISSUED_DIGITS, rounding=NEAREST)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookOffer:
+class BookOffer(msgspec.Struct, frozen=True, kw_only=True):
     """One offer of the pair that rests on the ledger.
 
     index: ledger index (64 hex). owner, sequence: who placed it and with which account sequence.
@@ -71,9 +69,7 @@ def exact_product(a: Decimal, b: Decimal) -> Decimal:
     return _PRODUCT.multiply(a, b)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOffer:
+class LiveOffer(msgspec.Struct, frozen=True, kw_only=True):
     """An offer that can be taken now: base_drops and quote are its funded part."""
 
     offer: BookOffer
@@ -81,9 +77,7 @@ class LiveOffer:
     quote: Decimal
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceLevel:
+class PriceLevel(msgspec.Struct, frozen=True, kw_only=True):
     """All live offers of one rate. price: RLUSD per XRP. rate: as in `BookOffer`."""
 
     price: Decimal
@@ -93,9 +87,7 @@ class PriceLevel:
     offers: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountState:
+class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     """An AccountRoot: balance in drops with its reserve, next sequence, owned objects, flags."""
 
     account: str
@@ -108,9 +100,7 @@ class AccountState:
     is_pool: bool
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineState:
+class LineState(msgspec.Struct, frozen=True, kw_only=True):
     """What a holder has of the token; frozen: he cannot spend it."""
 
     holder: str
@@ -118,8 +108,7 @@ class LineState:
     frozen: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerState:
+class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the tracker starts from: the state of one ledger.
 
     offers: both books, each in priority order. chain: ledger index -> last transaction that changed

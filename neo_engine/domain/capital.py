@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+
+import msgspec
 
 
 class CapitalKind(Enum):
@@ -15,8 +16,7 @@ class CapitalKind(Enum):
     WITHDRAWAL = "withdrawal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapitalEvent:
+class CapitalEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One movement of capital; exactly one of base_drops and quote is positive, the other zero.
 
     request_id: who asked for it; the same id twice is the same event and changes nothing.

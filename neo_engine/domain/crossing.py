@@ -18,9 +18,10 @@ Decimals, drops without a fraction; a rate is pays per gets, so lower is better 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+
+import msgspec
 
 from neo_engine.domain.amm import PoolOffer, PoolSide, near_rates
 from neo_engine.domain.assets import Side
@@ -36,7 +37,6 @@ from neo_engine.domain.steps import (
     sub_near,
     whole_near,
 )
-from neo_engine.domain.values import quick
 
 #: Rounds with the pool in one run (AMMContext.h, MaxIterations).
 POOL_ROUNDS_MAX = 30
@@ -71,9 +71,7 @@ class Style(Enum):
     LEG_POOL_AHEAD = "leg_pool_ahead"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a run may do. limit: the worst acceptable rate, None for any.
 
     want: most to get. cap: most to pay (None: any). funds: what the taker has (None: enough); it is

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+import msgspec
+
 from neo_engine.domain.assets import Side
-from neo_engine.domain.values import quick
 
 
 class LiquiditySide(Enum):
@@ -17,9 +17,7 @@ class LiquiditySide(Enum):
     TAKER = "taker"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """One trade of ours in one transaction, keyed by (ledger_index, transaction_index, node).
 
     base_drops, quote: traded amounts, both positive; `side` tells the direction. quote is the

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class HaltReason(Enum):
@@ -74,8 +75,7 @@ def exit_code(reason: HaltReason) -> int:
     return _EXIT.get(reason, EXIT_HALTED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
+class Halt(msgspec.Struct, frozen=True, kw_only=True):
     """A typed reason with its free text, e.g. the numbers that crossed a limit."""
 
     reason: HaltReason

@@ -11,15 +11,15 @@ messages; `BookTracker` (book.py) applies them; `xrpl/metadata.py` reads our own
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+
+import msgspec
 
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Pair, Side
 from neo_engine.domain.book_state import BookOffer, LedgerState
 from neo_engine.domain.number import ZERO
-from neo_engine.domain.values import quick
 
 
 class NodeAction(Enum):
@@ -32,9 +32,7 @@ class NodeAction(Enum):
     DELETED = "deleted"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferChange:
+class OfferChange(msgspec.Struct, frozen=True, kw_only=True):
     """One offer of the pair created, modified or deleted.
 
     base_drops, quote: what is left of it (for a deleted one: the unfilled remainder).
@@ -64,9 +62,7 @@ class OfferChange:
     chain_txn_id: str
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountChange:
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     """One AccountRoot. With `account` None only the entry's chain moved and nothing else is known.
 
     balance_drops, previous_balance_drops: XRP before and after, the fee included for the sender.
@@ -88,9 +84,7 @@ class AccountChange:
     chain_txn_id: str
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineChange:
+class LineChange(msgspec.Struct, frozen=True, kw_only=True):
     """One trust line of the pair's token, from the holder's view. frozen: by the issuer, either way."""
 
     action: NodeAction
@@ -102,8 +96,7 @@ class LineChange:
     chain_txn_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolChange:
+class PoolChange(msgspec.Struct, frozen=True, kw_only=True):
     """The AMM entry of the pair: its fee and auction slot (its amounts are account and line changes)."""
 
     action: NodeAction
@@ -116,8 +109,7 @@ class PoolChange:
     chain_txn_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeeChange:
+class FeeChange(msgspec.Struct, frozen=True, kw_only=True):
     """The network voted new fees or reserves, in drops."""
 
     fee_base_drops: int
@@ -136,9 +128,7 @@ class TakerKind(Enum):
     BRIDGED = "bridged"  # anything else whose metadata shows offers or pool of the pair consumed
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakerIntent:
+class TakerIntent(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction asked of the pair's book, as submitted.
 
     side: BUY takes asks (receives XRP), SELL takes bids (pays XRP).
@@ -169,9 +159,7 @@ class TakerIntent:
     destination: str | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """What a successful Payment brought to `destination`: XRP in drops or the pair's token, else zero."""
 
     destination: str
@@ -179,9 +167,7 @@ class Delivery:
     quote: Decimal
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerTransaction:
+class LedgerTransaction(msgspec.Struct, frozen=True, kw_only=True):
     """One validated transaction. `index` is its place in the ledger; result e.g. tesSUCCESS.
 
     kind: the ledger's own word (OfferCreate, Payment, ...). cancels: OfferSequence, the offer it
@@ -207,9 +193,7 @@ class LedgerTransaction:
         return self.result == "tesSUCCESS"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckData:
+class CheckData(msgspec.Struct, frozen=True, kw_only=True):
     """The server's own answers after a ledger, as undecoded JSON (None: not recorded here).
 
     They are for checks and for repair after a gap; `xrpl/codec.py` decodes them when asked.
@@ -221,9 +205,7 @@ class CheckData:
     accounts: bytes | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotOffer:
+class SnapshotOffer(msgspec.Struct, frozen=True, kw_only=True):
     """One offer as the server lists it; `offer.arrival` is its place in the list.
 
     owner_funds: what the owner can pay (drops for an ask, token for a bid), on his best offer only.
@@ -233,8 +215,7 @@ class SnapshotOffer:
     owner_funds: Decimal | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookSnapshot:
+class BookSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Both books and the pool as the server lists them: enough to believe the market again.
 
     complete: neither list was cut at the server's limit.
@@ -246,9 +227,7 @@ class BookSnapshot:
     complete: bool
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerUpdate:
+class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One validated ledger. close_time: seconds since 2000-01-01. Fees and reserves in drops.
 
     line: where in its source it stands (0: no file). resync: the server's view of the market after
@@ -290,8 +269,7 @@ class LedgerFaultKind(Enum):
     CLOSE_TIME = "close_time"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerFault:
+class LedgerFault(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong with the source: what, where (line of the file or 0; ledger or 0), and a text.
 
     resync: the market was repaired from the server's own lists in the same line.
@@ -304,8 +282,7 @@ class LedgerFault:
     resync: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedStart:
+class FeedStart(msgspec.Struct, frozen=True, kw_only=True):
     """What a feed says when it is opened: the pair, who is who, and the state it starts from.
 
     accounts: names given in the source -> addresses. source: the file or server, for people.
@@ -325,24 +302,20 @@ class FeedStart:
     live: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedSilence:
+class FeedSilence(msgspec.Struct, frozen=True, kw_only=True):
     """No ledger came for a while. close_time: the feed's own time now, seconds since 2000-01-01."""
 
     close_time: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedEnd:
+class FeedEnd(msgspec.Struct, frozen=True, kw_only=True):
     """No further ledger will come. close_time: that of the last one; detail: why, for people."""
 
     close_time: int
     detail: str
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakenLeg:
+class TakenLeg(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction exchanged on one side of the pair: side is the taker's.
 
     base_drops, quote: from resting offers. pool_base_drops, pool_quote: from the pool.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+import msgspec
+
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side
-from neo_engine.domain.values import quick
 
 
 class DataFault(Enum):
@@ -25,9 +25,7 @@ class DataFault(Enum):
     FROZEN = "Frozen"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class Level(msgspec.Struct, frozen=True, kw_only=True):
     """All that others offer at one price: price in RLUSD per XRP, amounts funded and unexpired."""
 
     price: Decimal
@@ -35,9 +33,7 @@ class Level:
     quote: Decimal
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketTrade:
+class MarketTrade(msgspec.Struct, frozen=True, kw_only=True):
     """One taking of the book or the pool by anyone: feeds intensity and volatility estimates."""
 
     taker_side: Side
@@ -45,9 +41,7 @@ class MarketTrade:
     base_drops: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketSnapshot:
+class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The pair after ledger `ledger_index`, WITHOUT our own offers: what others quote.
 
     bids and asks: best first, aggregated by price, at most the configured depth. best_bid, best_ask,
@@ -74,9 +68,7 @@ class MarketSnapshot:
     faults: tuple[DataFault, ...]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueOffer:
+class VenueOffer(msgspec.Struct, frozen=True, kw_only=True):
     """One of our offers as the venue (ledger or paper exchange) says it stands."""
 
     offer_sequence: int
@@ -86,9 +78,7 @@ class VenueOffer:
     expiration: int | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountView:
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's word about our account after a ledger: the truth the reconciler compares with.
 
     balance_drops: all XRP of the account, reserve included. quote_balance: the trust line.

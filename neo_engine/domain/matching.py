@@ -22,9 +22,11 @@ The token must have no transfer fee (`TransferRate` unset): RLUSD has none, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.amm import Pool, PoolSide, fee_units_for
 from neo_engine.domain.assets import Side
@@ -42,7 +44,6 @@ from neo_engine.domain.steps import (
     scaled_up_issued,
     sub_near,
 )
-from neo_engine.domain.values import quick, replace
 
 #: What "as much as possible" is to the server (STAmount.h: cMaxNative; half of cMaxValue at 10^80).
 _ALL_DROPS = Decimal(9_000_000_000_000_000_000)
@@ -69,9 +70,7 @@ class Outcome(Enum):
     PATH_DRY = "tecPATH_DRY"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakerOrder:
+class TakerOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What a taker asks for.
 
     side: BUY receives XRP and pays the token, SELL the other way round. base_drops, quote: both amounts
@@ -103,9 +102,7 @@ class TakerOrder:
     rounds: tuple[int, ...] = ()
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Liquidity:
+class Liquidity(msgspec.Struct, frozen=True, kw_only=True):
     """What stands against the taker.
 
     offers: the book he takes from (asks for a BUY), by rate and then arrival. funds: how much of what
@@ -121,9 +118,7 @@ class Liquidity:
     parent_close_time: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
+class Take(msgspec.Struct, frozen=True, kw_only=True):
     """What was taken of one offer. gone: it left the book with it, used up or out of funds.
 
     left_base_drops, left_quote: what remains of it.
@@ -137,17 +132,14 @@ class Take:
     gone: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
     """An offer that left the book untouched by the taker (or after its take, for want of funds)."""
 
     index: str
     reason: RemovalReason
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remainder:
+class Remainder(msgspec.Struct, frozen=True, kw_only=True):
     """What rests in the book: at the rate of the order as rounded to the tick, before any crossing."""
 
     base_drops: int
@@ -155,9 +147,7 @@ class Remainder:
     rate: Decimal
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchResult:
+class MatchResult(msgspec.Struct, frozen=True, kw_only=True):
     """What happened. base_drops, quote: all that was exchanged, the pool included, both positive.
 
     pool_base_drops, pool_quote: the pool's part; pool_after: what it holds then, each swap rounded on

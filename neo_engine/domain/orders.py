@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+import msgspec
+
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import InvariantViolation
-from neo_engine.domain.values import quick
 
 
 class OrderStatus(Enum):
@@ -72,9 +72,7 @@ def check_move(order_id: int, old: OrderStatus, new: OrderStatus) -> None:
         raise InvariantViolation(f"order {order_id}: no move from {old.value} to {new.value}")
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """An offer we want to stand in the book: decided, rounded to what the ledger stores, not sent.
 
     slot: which place of the ladder it fills, e.g. `bid-1`. price: RLUSD per XRP after rounding.
@@ -89,9 +87,7 @@ class Quote:
     expiration: int | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One of our orders as the engine knows it.
 
     order_id: ours, counted from 1 in a session. remaining_*: what still stands (or will) in the book.
@@ -123,9 +119,7 @@ class Order:
     closed_ledger: int | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceOrder:
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Command: place `quote` as order `order_id`; replaces the order `replaces` when given."""
 
     order_id: int
@@ -134,9 +128,7 @@ class PlaceOrder:
     replaces_sequence: int | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelOrder:
+class CancelOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Command: take order `order_id` (offer `offer_sequence`) off the ledger, because of `reason`."""
 
     order_id: int
@@ -155,9 +147,7 @@ class TransactionKind(Enum):
     CANCEL = "cancel"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedTransaction:
+class PreparedTransaction(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction ready to be sent: all that must be on disk before it is (DESIGN invariant 1).
 
     order_id: the order it creates (CREATE, REPLACE) or takes away (CANCEL). replaces: the order whose
@@ -182,9 +172,7 @@ class SubmitClass(Enum):
     UNKNOWN = "unknown"  # no answer: it must be resolved by hash
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitOutcome:
+class SubmitOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's preliminary answer to one submit; code is e.g. tesSUCCESS or temBAD_OFFER."""
 
     tx_hash: str
@@ -193,9 +181,7 @@ class SubmitOutcome:
     code: str
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionOutcome:
+class TransactionOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One of our own transactions in a validated ledger: final result and the fee it burned."""
 
     tx_hash: str
@@ -207,9 +193,7 @@ class TransactionOutcome:
     fee_drops: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderUpdate:
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """A change of one order's state that a ledger (or the end of the venue) brought.
 
     remaining_*: what still stands in the book after it. reason: result code or cause, e.g.

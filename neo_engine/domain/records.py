@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill
@@ -17,12 +18,9 @@ from neo_engine.domain.orders import (
     SubmitOutcome,
     TransactionOutcome,
 )
-from neo_engine.domain.values import quick
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """One reason not to quote that fired in a tick: its name, the side it closes and its numbers.
 
     side: `bid`, `ask` or `both`.
@@ -33,9 +31,7 @@ class Gate:
     detail: str
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InventoryEntry:
+class InventoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the fills-only ledger: `asset` moved by `change` through a fill, to `new_balance`.
 
     change and new_balance in units of the asset (XRP or RLUSD), exact.
@@ -47,8 +43,7 @@ class InventoryEntry:
     new_balance: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapitalRecord:
+class CapitalRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a capital event: applied at `mark` (RLUSD per XRP) or refused with a reason."""
 
     event: CapitalEvent
@@ -57,8 +52,7 @@ class CapitalRecord:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A difference the reconciler found: its class, the order, whether it halts, and its numbers."""
 
     name: str
@@ -67,8 +61,7 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedFaultRecord:
+class FeedFaultRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One fault of the feed: kind, line of the recording (or None) and text."""
 
     kind: str
@@ -76,9 +69,7 @@ class FeedFaultRecord:
     detail: str
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pricing:
+class Pricing(msgspec.Struct, frozen=True, kw_only=True):
     """How the strategy engine came to its quotes this tick; None where a step was not reached.
 
     Prices in RLUSD per XRP, spreads and volatilities in bps (volatility per tick).
@@ -96,9 +87,7 @@ class Pricing:
     factors: tuple[tuple[str, Decimal], ...]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touch:
+class Touch(msgspec.Struct, frozen=True, kw_only=True):
     """Distance of our best resting order to the touch, in bps of mid; None where undefined.
 
     bid_bps = (our_bid - best_bid) x 10000 / mid, ask_bps = (best_ask - our_ask) x 10000 / mid:
@@ -111,9 +100,7 @@ class Touch:
     ask_bps: Decimal | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounts:
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     """Inventory and P&L after a tick; amounts exact, RLUSD values at `mark`.
 
     inventory = fills + overlay; balance = inventory - fees. account_value = balance valued at mark.
@@ -144,9 +131,7 @@ class Accounts:
         return EXACT.add(self.fills_quote, self.overlay_quote)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntentRecord:
+class IntentRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything of a tick that must be on disk before its transactions are sent."""
 
     tick: int
@@ -176,9 +161,7 @@ class IntentRecord:
     fingerprint: bytes
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeRecord:
+class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the submits of a tick answered: committed right after them."""
 
     tick: int
@@ -187,8 +170,7 @@ class OutcomeRecord:
     changed_orders: tuple[Order, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStart:
+class SessionStart(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a session when it begins; started_at is UTC ISO-8601 by the wall clock."""
 
     mode: str
@@ -205,8 +187,7 @@ class SessionStart:
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionEnd:
+class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
     """How a session ended; summary_json is the engine's own last word, compared with the report's."""
 
     ended_at: str

@@ -23,19 +23,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+from msgspec.structs import replace
+
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.number import BPS, ZERO, plain
 from neo_engine.domain.orders import CancelOrder, Command, Order, OrderStatus, PlaceOrder, Quote
 from neo_engine.domain.records import Gate
-from neo_engine.domain.values import quick, replace
 
 _RESTING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderDiff:
+class OrderDiff(msgspec.Struct, frozen=True, kw_only=True):
     """What to do. kept, canceled: how many orders stay as they are, and how many get a plain cancel.
 
     gates: quotes held back here, with the reason. in_flight: slots left alone.

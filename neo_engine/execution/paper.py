@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookOffer, BookTracker
@@ -58,7 +60,6 @@ from neo_engine.domain.orders import (
     TransactionOutcome,
 )
 from neo_engine.domain.rounding import rate_code
-from neo_engine.domain.values import quick, replace
 from neo_engine.execution.paper_account import PaperAccount, offer_index
 from neo_engine.execution.paper_book import SharedBook
 from neo_engine.execution.paper_events import LedgerEvents
@@ -73,9 +74,7 @@ TOO_LATE = "tefMAX_LEDGER"
 _RATE_SLACK = Decimal("1.000000000000002")
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sent:
+class _Sent(msgspec.Struct, frozen=True, kw_only=True):
     """One of our transactions on its way: the ledger it is due in and what it does."""
 
     prepared: PreparedTransaction

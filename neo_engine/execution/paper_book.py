@@ -10,13 +10,14 @@ from __future__ import annotations
 from bisect import insort
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookOffer, BookTracker
 from neo_engine.domain.ledger import LedgerTransaction, NodeAction, OfferChange
 from neo_engine.domain.matching import Liquidity
 from neo_engine.domain.number import ZERO
 from neo_engine.domain.rounding import TICK_SIZE_OFF
-from neo_engine.domain.values import replace
 from neo_engine.execution.paper_account import PaperAccount
 
 

@@ -18,8 +18,10 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
@@ -38,7 +40,6 @@ from neo_engine.domain.orders import (
     check_move,
 )
 from neo_engine.domain.records import Finding
-from neo_engine.domain.values import quick, replace
 
 FillKey = tuple[int, int, str]
 
@@ -56,9 +57,7 @@ _RESTING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 _FILLED_BY_PARTS = frozenset({OrderStatus.SUBMITTED, OrderStatus.OPEN, OrderStatus.UNKNOWN})
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen of one order: the newest ledger that spoke of it and the keys of its fills."""
 
     ledger_index: int
@@ -68,9 +67,7 @@ class Seen:
 _NOTHING_SEEN = Seen(ledger_index=0, fill_keys=frozenset())
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """All orders the engine still has to do with; build with `orders_of`.
 
     working: by id. closed: the latest ones. replaces: id of a working order -> id of the one its
@@ -89,9 +86,7 @@ class Orders:
         return len(self.working)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
+class Marked(msgspec.Struct, frozen=True, kw_only=True):
     """The orders after something we did. changed: every order that is different now, closed ones too.
 
     closed: those of `changed` that ended.
@@ -102,9 +97,7 @@ class Marked:
     closed: tuple[Order, ...]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tracked:
+class Tracked(msgspec.Struct, frozen=True, kw_only=True):
     """The orders after news of the ledger; changed and closed as in `Marked`.
 
     fills: the fills not seen before, for the inventory. faults: what contradicts the table or the

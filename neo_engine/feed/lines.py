@@ -13,8 +13,9 @@ import queue
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from neo_engine.domain.errors import FeedError
 from neo_engine.domain.ledger import LedgerFaultKind
@@ -28,8 +29,7 @@ JOIN_SECONDS = 5.0
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFailure:
+class ReadFailure(msgspec.Struct, frozen=True, kw_only=True):
     """Why the reading ended before the file did."""
 
     kind: LedgerFaultKind

@@ -34,6 +34,8 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from neo_engine.domain.book_state import exact_product
 from neo_engine.domain.errors import FeedError
 from neo_engine.domain.ledger import (
@@ -46,7 +48,6 @@ from neo_engine.domain.ledger import (
     LedgerUpdate,
 )
 from neo_engine.domain.number import ONE
-from neo_engine.domain.values import replace
 from neo_engine.feed.faults import DECODE_ERRORS, FaultLog, in_order, kind_of
 from neo_engine.feed.lines import LineReader
 from neo_engine.xrpl.codec import Codec

@@ -17,22 +17,22 @@ Refusals are values: a withdrawal beyond what is available, a malformed event, e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.number import EXACT, ONE, plain, xrp_from_drops
 from neo_engine.domain.records import CapitalRecord
-from neo_engine.domain.values import replace
 from neo_engine.inventory.funding import Available
 from neo_engine.inventory.ledger import Inventory, revalued
 from neo_engine.inventory.pnl import value_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapitalResult:
+class CapitalResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of several events: the inventory, the records to store, and those still waiting."""
 
     inventory: Inventory

@@ -14,8 +14,10 @@ The rules of the ledger (XRPL_RULES 2.3 and 2.5):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
@@ -35,7 +37,6 @@ from neo_engine.domain.number import (
 from neo_engine.domain.orders import Order, Quote
 from neo_engine.domain.records import Gate
 from neo_engine.domain.rounding import TICK_SIZE_OFF, steady_amounts
-from neo_engine.domain.values import replace
 
 NO_TRANSFER_FEE = 1_000_000_000  # TransferRate in billionths: 1.0 exactly
 _HAIR = Decimal("1E-15")  # an issued amount of 16 digits is exact to half of this share
@@ -43,8 +44,7 @@ CAPITAL_GATE = "Capital"  # a quote was dropped: it cannot be paid for
 CAPITAL_SHRUNK_GATE = "CapitalShrunk"  # a quote stands for less than wanted; its side still quotes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Available:
+class Available(msgspec.Struct, frozen=True, kw_only=True):
     """What may be committed or withdrawn: drops of XRP and RLUSD, neither negative."""
 
     base_drops: int

@@ -23,23 +23,22 @@ Worked example: 10 XRP bought for 22 RLUSD, then 4 sold for 9.2: they cost 8.8, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.number import DOWN, EXACT, ZERO, plain, xrp_from_drops
 from neo_engine.domain.records import InventoryEntry
-from neo_engine.domain.values import quick, replace
 
 _SHARE = Context(prec=150, rounding=DOWN, traps=[InvalidOperation, DivisionByZero, Overflow])
 _SHARE_QUANTUM = Decimal("1E-18")  # finer than any issued amount a trade of one drop can move
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """What is held and what it cost. XRP in drops, everything else in RLUSD, all exact.
 
     fills_*: moved by fills only. overlay_*: moved by capital events only. rounding_quote: sum of what

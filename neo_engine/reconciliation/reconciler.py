@@ -28,7 +28,9 @@ is known and no orphan. An expired offer cannot fill, so it is nobody's orphan e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.config import Config
 from neo_engine.domain.halt import Halt, HaltReason
@@ -36,7 +38,6 @@ from neo_engine.domain.market import AccountView, VenueOffer
 from neo_engine.domain.number import EXACT, plain, xrp_from_drops
 from neo_engine.domain.orders import Order, OrderStatus
 from neo_engine.domain.records import Accounts, Finding
-from neo_engine.domain.values import replace
 from neo_engine.execution.tracking import (
     DUST_DROPS_PER_FILL,
     Orders,
@@ -51,8 +52,7 @@ _IN_FLIGHT = frozenset({OrderStatus.PENDING_SUBMIT, OrderStatus.SUBMITTED, Order
 _RESTING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciliation:
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. changed: repaired orders, closed ones included; repairs: how many in this run."""
 
     orders: Orders
@@ -62,8 +62,7 @@ class Reconciliation:
     halt: Halt | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueTruth:
+class VenueTruth(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's word after ledger `ledger_index`, closed at `close_time` (seconds since 2000-01-01)."""
 
     account: AccountView

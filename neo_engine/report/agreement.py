@@ -15,8 +15,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Context, Decimal
+
+import msgspec
 
 from neo_engine.domain.errors import BadNumber
 from neo_engine.domain.number import NEAREST, ZERO, parse_number, plain
@@ -30,8 +31,7 @@ _ROUNDED = frozenset({"net_capital_rlusd", "realised_rlusd", "unrealised_rlusd",
 _VALUED = frozenset({"mark", "unrealised_rlusd", "account_value_rlusd"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineWord:
+class EngineWord(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine stored: its last snapshot, the last tick's row and the last ledger balances.
 
     Each maps a name of the report to the stored value; empty where nothing is stored yet.

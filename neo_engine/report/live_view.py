@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import TextIO, cast
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.file_proxy import FileProxy
 from rich.live import Live
@@ -41,8 +41,7 @@ _TOUCH = Decimal("0.01")
 _CENTS = Decimal("0.0001")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewState:
+class ViewState(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to show after a tick.
 
     elapsed_seconds, duration_seconds: on the feed's clock, None for a session without an end. mid,

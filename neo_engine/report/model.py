@@ -6,8 +6,9 @@ Shares and distances are Decimals too, rounded as their docstring says; no binar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.domain.number import ZERO
 
@@ -22,8 +23,7 @@ def share_pct(count: int, total: int) -> Decimal:
     return (Decimal(count) * 100 / Decimal(total)).quantize(_SHARE_DIGITS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFacts:
+class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Who, what and when. Times are UTC ISO-8601; None where the session has not got there yet.
 
     ended: the engine closed the session. Without it the session runs, or its process died.
@@ -57,8 +57,7 @@ class SessionFacts:
     fingerprint: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetInventory:
+class AssetInventory(msgspec.Struct, frozen=True, kw_only=True):
     """One asset's ledger, in its own unit.
 
     start: what the session opened with. fills_only: the sum of all fills. capital_overlay: opening,
@@ -77,8 +76,7 @@ class AssetInventory:
     balance: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfitAndLoss:
+class ProfitAndLoss(msgspec.Struct, frozen=True, kw_only=True):
     """P&L in RLUSD at `mark` (the last mid seen); None where it needs a mark and there is none.
 
     total = realised + unrealised - fees; account_value - net_capital is the same by another way, and
@@ -100,8 +98,7 @@ class ProfitAndLoss:
     residue: Decimal | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillGroup:
+class FillGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Fills of one side and liquidity: how many, how much, at what average price (RLUSD per XRP)."""
 
     side: str
@@ -112,8 +109,7 @@ class FillGroup:
     average_price: Decimal | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillStats:
+class FillStats(msgspec.Struct, frozen=True, kw_only=True):
     """All fills of the session."""
 
     count: int
@@ -124,8 +120,7 @@ class FillStats:
     groups: tuple[FillGroup, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderOutcome:
+class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Orders that share a status and the ledger's result code."""
 
     status: str
@@ -133,8 +128,7 @@ class OrderOutcome:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Orders denied by us, rejected by the ledger or unknown, by reason (numbers in it shown as #)."""
 
     status: str
@@ -142,8 +136,7 @@ class Refusal:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionGroup:
+class TransactionGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Our transactions by kind and validated result; a missing result is not (yet) in a ledger."""
 
     kind: str
@@ -152,8 +145,7 @@ class TransactionGroup:
     fees_drops: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderStats:
+class OrderStats(msgspec.Struct, frozen=True, kw_only=True):
     """All orders of the session and the transactions that carried them."""
 
     count: int
@@ -164,8 +156,7 @@ class OrderStats:
     transactions: tuple[TransactionGroup, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uptime:
+class Uptime(msgspec.Struct, frozen=True, kw_only=True):
     """Ticks by what was quoted."""
 
     ticks: int
@@ -180,8 +171,7 @@ class Uptime:
         return share_pct(self.ticks - self.none, self.ticks)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TouchSide:
+class TouchSide(msgspec.Struct, frozen=True, kw_only=True):
     """Distance to touch of one side, in bps of mid; negative is behind the touch.
 
     measured_ticks: ticks in which our offer stood and the touch existed; shares are of these.
@@ -199,8 +189,7 @@ class TouchSide:
     buckets: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateCount:
+class GateCount(msgspec.Struct, frozen=True, kw_only=True):
     """In how many ticks a gate closed a side, with the numbers it gave the last time."""
 
     name: str
@@ -209,8 +198,7 @@ class GateCount:
     last_detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedCount:
+class NamedCount(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of event and how often it happened. `group` is its severity where it has one."""
 
     name: str
@@ -219,8 +207,7 @@ class NamedCount:
     last_detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One number of the report beside the engine's own, both as text."""
 
     name: str
@@ -229,8 +216,7 @@ class Comparison:
     equal: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     """The report against the engine.
 
     agrees: True when every comparison is equal, False when one is not, None when there was nothing to
@@ -247,8 +233,7 @@ class Agreement:
         return tuple(item for item in self.comparisons if not item.equal)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSummary:
+class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The whole report of one session."""
 
     facts: SessionFacts
@@ -265,8 +250,7 @@ class SessionSummary:
     agreement: Agreement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionLine:
+class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     """One session in the list of all."""
 
     session_id: int

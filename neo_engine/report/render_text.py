@@ -7,11 +7,11 @@ raised as an error.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from decimal import Decimal
 from typing import TextIO
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -138,7 +138,7 @@ def _json_value(value: object) -> object:
 
 def summary_object(summary: SessionSummary) -> dict[str, object]:
     """Return the report as JSON-ready values: counts are numbers, every other number is exact text."""
-    value = dataclasses.asdict(summary)
+    value = msgspec.to_builtins(summary, builtin_types=(Decimal,))
     value["facts"]["ticks_by_kind"] = dict(summary.facts.ticks_by_kind)
     value["uptime"]["quoting_pct"] = summary.uptime.quoting_pct
     for side, fields in zip(summary.touch, value["touch"], strict=True):
@@ -159,4 +159,4 @@ def summary_json(summary: SessionSummary) -> str:
 
 def sessions_json(lines: tuple[SessionLine, ...]) -> str:
     """Return the list of sessions as one JSON object, ASCII only."""
-    return json.dumps({"sessions": [dataclasses.asdict(line) for line in lines]}, indent=2)
+    return json.dumps({"sessions": msgspec.to_builtins(lines)}, indent=2)

@@ -6,8 +6,9 @@ and bps 2. The exact numbers are in the JSON form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.domain.number import NEAREST, plain
 from neo_engine.report.model import (
@@ -33,8 +34,7 @@ _SECONDS_CHARS = len("2026-11-20T20:37:00")
 _SIX, _TWO, _ONE = Decimal("0.000001"), Decimal("0.01"), Decimal("0.1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(msgspec.Struct, frozen=True, kw_only=True):
     """One table: `columns` name the cells of a row; the first `left` are text, the others numbers."""
 
     title: str

@@ -18,8 +18,9 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.domain.clock import ledger_seconds
 from neo_engine.domain.number import DROPS_PER_XRP
@@ -74,8 +75,7 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class Market(msgspec.Struct, frozen=True, kw_only=True):
     """What the prices plot shows; times in seconds since 2000-01-01, prices in RLUSD per XRP.
 
     *_bps: distance from the book's mid of the same tick, above it positive.
@@ -94,8 +94,7 @@ class Market:
     fill_count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     """What the inventory plot shows; limits are None where the configuration has none."""
 
     xrp: list[Point]

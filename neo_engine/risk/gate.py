@@ -7,8 +7,9 @@ A value exactly at a limit passes; only a quote that would go beyond it is refus
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
@@ -16,7 +17,6 @@ from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import MILLION, WORK, plain, xrp_from_drops
 from neo_engine.domain.orders import Order, Quote
 from neo_engine.domain.records import Accounts, Gate
-from neo_engine.domain.values import quick
 from neo_engine.execution.diff import keeps_its_place
 from neo_engine.risk.exposure import max_drops, worst_case_drops, worst_case_quote
 
@@ -25,9 +25,7 @@ from neo_engine.risk.exposure import max_drops, worst_case_drops, worst_case_quo
 PRICE_MISMATCH = Decimal("0.0001")
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalContext:
+class ApprovalContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a quote is judged against. approved: the quotes of this tick that passed before it."""
 
     accounts: Accounts
@@ -37,17 +35,13 @@ class ApprovalContext:
     approved: tuple[Quote, ...]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approved:
+class Approved(msgspec.Struct, frozen=True, kw_only=True):
     """The quote may be sent."""
 
     quote: Quote
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """The quote may not be sent: `name` of the limit and `reason` with its numbers."""
 
     quote: Quote

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.domain.halt import Halt
 from neo_engine.domain.market import DataFault
 from neo_engine.domain.records import Gate
-from neo_engine.domain.values import quick
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskState:
+class RiskState(msgspec.Struct, frozen=True, kw_only=True):
     """The monitors' memory.
 
     start_value: net capital (RLUSD) when the first mark was known. peak_value: highest account value
@@ -36,9 +34,7 @@ def initial_state(close_time: int) -> RiskState:
     )
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskObservation:
+class RiskObservation(msgspec.Struct, frozen=True, kw_only=True):
     """What a tick saw. close_time: of its ledger, None when none came (silence or a fault).
 
     feed_faults: faulty messages since the last tick, before this tick's ledger. data_faults: of its
@@ -51,9 +47,7 @@ class RiskObservation:
     kill: tuple[str, ...]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskAssessment:
+class RiskAssessment(msgspec.Struct, frozen=True, kw_only=True):
     """The monitors' answer: new memory, a halt or None, gates that close sides, drawdown in percent."""
 
     state: RiskState

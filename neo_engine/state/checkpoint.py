@@ -10,8 +10,9 @@ import logging
 import sqlite3
 import threading
 import time
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,7 @@ class Connection(Protocol):
         """Run one statement."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointResult:
+class CheckpointResult(msgspec.Struct, frozen=True, kw_only=True):
     """What SQLite answered: busy is 1 when a reader or writer kept it from finishing.
 
     log_frames: pages in the WAL, checkpointed_frames: pages of it that are in the database now.

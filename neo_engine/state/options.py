@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from neo_engine.config import Config
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateOptions:
+class StateOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the database is kept.
 
     synchronous: NORMAL or FULL. group_commit_ticks: ticks a transaction, 1 = each. backups_kept: pre-run

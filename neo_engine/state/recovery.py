@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.orders import TERMINAL, WORKING, OrderStatus
@@ -23,8 +24,7 @@ _TERMINAL = ", ".join(sorted(f"'{status.value}'" for status in TERMINAL))
 _WORKING = ", ".join(sorted(f"'{status.value}'" for status in WORKING))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     """What was put right: sessions closed, paper orders closed with them, unsent orders cleaned up."""
 
     sessions: tuple[int, ...]

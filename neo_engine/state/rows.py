@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
 
@@ -78,8 +77,7 @@ _encode = msgspec.json.Encoder().encode
 Batch = list[tuple[int, Row]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbering:
+class Numbering(msgspec.Struct, frozen=True, kw_only=True):
     """How a session's own numbers become the database's.
 
     first_order: highest orders.id before the session. adopted: session order id -> orders.id of the

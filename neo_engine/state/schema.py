@@ -11,8 +11,9 @@ import hashlib
 import logging
 import re
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 import neo_engine
 from neo_engine.domain.errors import StateError
@@ -29,8 +30,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
 ) STRICT"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
     """One file of the migrations folder; sha256 is taken over its text with Unix line ends."""
 
     version: int

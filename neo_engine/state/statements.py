@@ -5,13 +5,12 @@ One text a statement, always the same, so each is prepared once and found in the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 XRP = "XRP"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """One SQL text; with `every` each of its rows must hit a row, or the program is wrong."""
 
     name: str

@@ -16,13 +16,13 @@ Decimal('2.500')
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.config import StrategyConfig
 from neo_engine.domain.amm import Pool, fee_band, spot_price
 from neo_engine.domain.number import BPS, MAX_DROPS, ONE, ZERO
-from neo_engine.domain.values import quick
 
 CLOB = "clob"
 POOL = "pool"
@@ -34,9 +34,7 @@ QUOTE_MAX = Decimal("9999999999999999E80")
 POOL_FEE_MAX = 1000  # 1 %, the most the ledger lets a pool charge (xrpl.org, AMMCreate)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnchorView:
+class AnchorView(msgspec.Struct, frozen=True, kw_only=True):
     """The anchor and how it came about. Prices in RLUSD per XRP.
 
     divergence_bps: (pool - mid) / mid, None without a pool. pool_low, pool_high: what the pool pays

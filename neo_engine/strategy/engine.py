@@ -12,8 +12,9 @@ one fixed context, no binary float). It never raises for a market, however absur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
+
+import msgspec
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
@@ -22,15 +23,12 @@ from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import BPS, MILLION, ONE, WORK, ZERO
 from neo_engine.domain.orders import Quote
 from neo_engine.domain.records import Accounts, Gate, Pricing
-from neo_engine.domain.values import quick
 from neo_engine.strategy import gates as gate
 from neo_engine.strategy import glft, intensity, ladder, spread, volatility
 from neo_engine.strategy.anchor import AnchorView, read_anchor
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyState:
+class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
     """What one tick hands to the next. outside_ticks: see `AnchorView`. curve: of intensity, glft only."""
 
     volatility: volatility.VolatilityState
@@ -39,9 +37,7 @@ class StrategyState:
     curve: glft.Curve | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyResult:
+class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
     """State for the next tick, how the prices came about, what closed a side, and the quotes wanted."""
 
     state: StrategyState
@@ -158,9 +154,7 @@ def _trades_seen(state: StrategyState) -> int:
     return intensity.total(state.intensity).trades
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Price:
+class _Price(msgspec.Struct, frozen=True, kw_only=True):
     reservation: Decimal
     half_spread_bps: Decimal
     factors: spread.Factors

@@ -23,8 +23,9 @@ gamma = risk_aversion x base_size_rlusd / 10000 per bps. sigma comes from `volat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.config import GlftConfig
 from neo_engine.domain.number import BPS, ONE, WORK
@@ -39,8 +40,7 @@ _E = WORK.exp(ONE)
 _RATIO_MIN = Decimal("1E-12")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
     """What A, k and gamma fix: the half-spread without risk (bps), and w / sigma."""
 
     half_spread_bps: Decimal

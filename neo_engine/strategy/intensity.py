@@ -22,14 +22,15 @@ Intensity(a=Decimal('0.4'), k=Decimal('0.2'))
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.config import GlftConfig
 from neo_engine.domain.assets import Side
 from neo_engine.domain.market import MarketTrade
 from neo_engine.domain.number import BPS, ZERO
-from neo_engine.domain.values import replace
 from neo_engine.strategy.anchor import is_price
 
 DEPTH_MAX = Decimal(20)
@@ -41,8 +42,7 @@ K_MIN = Decimal("0.001")
 K_MAX = Decimal(10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
     """Sufficient statistics of some ledgers: trades at or beyond the mid, those not cut, their depth."""
 
     ledgers: int
@@ -60,16 +60,14 @@ class Sums:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intensity:
+class Intensity(msgspec.Struct, frozen=True, kw_only=True):
     """A in trades a ledger and side, k per bps."""
 
     a: Decimal
     k: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntensityState:
+class IntensityState(msgspec.Struct, frozen=True, kw_only=True):
     """Complete blocks (oldest first), the one being filled, and the last estimate."""
 
     blocks: tuple[Sums, ...]

@@ -16,8 +16,9 @@ Decimal('1.9985')
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
@@ -26,7 +27,6 @@ from neo_engine.domain.market import DataFault
 from neo_engine.domain.number import BPS, ONE, ZERO
 from neo_engine.domain.orders import Quote
 from neo_engine.domain.records import Gate
-from neo_engine.domain.values import quick
 from neo_engine.strategy import gates as gate
 from neo_engine.strategy.rounding import quote_at
 
@@ -37,18 +37,14 @@ _KEPT_BY_ROUNDING = Decimal("0.99")
 _SIDE_NAME = {Side.BUY: gate.BID, Side.SELL: gate.ASK}
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How far a bid may go up and an ask may come down, RLUSD per XRP."""
 
     bid_max: Decimal
     ask_min: Decimal
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
     """One side of the ladder: its quotes, the levels dropped, and how far the first level was moved."""
 
     quotes: tuple[Quote, ...]

@@ -23,8 +23,9 @@ Decimal('1.99940')
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from neo_engine.config import OrderSizeConfig, StrategyConfig
 from neo_engine.domain.number import BPS, MILLION, ONE, ZERO
@@ -35,8 +36,7 @@ _HALF = Decimal("0.5")
 Factors = tuple[tuple[str, Decimal], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """Distance of the first level from the reservation price, and what it was composed of."""
 
     half_spread_bps: Decimal

@@ -24,19 +24,17 @@ true range of two successive mids is their distance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from neo_engine.domain.number import BPS, ONE, WORK
-from neo_engine.domain.values import quick
 
 #: About four minutes of ledgers; a volatility older than that is no estimate of the present one.
 GAP_LEDGERS_MAX = 60
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolatilityState:
+class VolatilityState(msgspec.Struct, frozen=True, kw_only=True):
     """What the estimators remember. variance in bps^2 a ledger, range_bps in bps a ledger.
 
     decay: weight that one ledger leaves to the past. mid, ledger_index: the last believed ones.

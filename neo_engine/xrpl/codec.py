@@ -16,9 +16,11 @@ Errors: every number that is not one, is not finite or lies outside what a ledge
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.assets import Pair, Side
 from neo_engine.domain.errors import BadNumber, NeoError
@@ -44,7 +46,6 @@ from neo_engine.domain.number import (
     parse_drops,
     parse_issued,
 )
-from neo_engine.domain.values import replace
 from neo_engine.xrpl.wire import (
     RAW_EMPTY,
     Fields,
@@ -147,8 +148,7 @@ def _node(node: Node) -> tuple[NodeAction, NodeBody]:
     raise MissingField("AffectedNodes: an entry is neither CreatedNode, ModifiedNode nor DeletedNode")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Codec:
+class Codec(msgspec.Struct, frozen=True, kw_only=True):
     """Decodes messages for one pair. Stateless: what a message means never depends on an earlier one."""
 
     pair: Pair

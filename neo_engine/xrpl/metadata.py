@@ -19,8 +19,10 @@ The chain of transactions (point 5 of the rules) is watched by `BookTracker`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.account_events import AccountEvents, OfferEvent, OwnFill, OwnOffer
 from neo_engine.domain.assets import Side
@@ -42,8 +44,7 @@ _TRADES = frozenset({"OfferCreate", "Payment"})
 _EXPLAINED = _TRADES | {"OfferCancel", "AccountSet", "TrustSet"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Money:
+class _Money(msgspec.Struct, frozen=True, kw_only=True):
     """An amount of both, positive in."""
 
     base_drops: int

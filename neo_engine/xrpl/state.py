@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import IssuedAsset, Pair, Side
@@ -29,7 +30,6 @@ from neo_engine.domain.ledger import (
     SnapshotOffer,
 )
 from neo_engine.domain.number import ZERO, parse_drops
-from neo_engine.domain.values import replace
 from neo_engine.xrpl.codec import (
     Codec,
     MissingField,

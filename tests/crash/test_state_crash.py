@@ -18,7 +18,7 @@ KILLS = 20
 SEED = 20261120
 WRITER = """
 import sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from benchmarks.state_workload import intent, outcome, session_start
 from neo_engine.state.manager import StateManager

@@ -15,11 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -36,8 +36,7 @@ TRACEBACK = "Traceback (most recent call last)"
 Argument = str | Path | int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, kw_only=True):
     """A program that ended: its exit code and what it wrote."""
 
     code: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Context, Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.capital import CapitalEvent, CapitalKind

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import msgspec
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -56,8 +56,7 @@ def word(cell: str) -> str:
 # configuration
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """What the model says of one key."""
 
     annotation: Any
@@ -279,7 +278,7 @@ def test_docs_commands_names_the_json_keys_of_a_session() -> None:
 def test_docs_commands_names_the_json_keys_of_a_report() -> None:
     added = keys_written("neo_engine.report.render_text", "summary_object")
     assert {"session_id", "agrees"} <= added
-    parts = {field.name for field in fields(SessionSummary)}
+    parts = {field.name for field in msgspec.structs.fields(SessionSummary)}
     assert documented_names("Report key") == parts | {"session_id", "agrees", "inventory_reconciliation"}
 
 

@@ -7,9 +7,10 @@ amount can be checked in the head. Ledger 100 closed at second 1000; each later 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import replace
 
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side

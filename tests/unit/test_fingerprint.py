@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from neo_engine.domain.capital import CapitalKind
 from neo_engine.domain.halt import Halt, HaltReason

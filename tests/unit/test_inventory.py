@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal as D
 
 import pytest
+from msgspec.structs import replace
 
 from neo_engine.domain.capital import CapitalKind
 from neo_engine.domain.errors import InvariantViolation

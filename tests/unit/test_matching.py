@@ -7,11 +7,11 @@ Rates in these books are round: an ask at 2 RLUSD per XRP has the rate 0.000002 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from neo_engine.domain.ledger import NodeAction, OfferChange, TakerKind
 from neo_engine.domain.number import plain, xrp_from_drops

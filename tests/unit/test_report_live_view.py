@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from dataclasses import replace
 from decimal import Decimal as D
 
 import pytest
+from msgspec.structs import replace
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.fills import Fill, LiquiditySide

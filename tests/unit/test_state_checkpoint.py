@@ -7,10 +7,10 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from neo_engine.state.checkpoint import CheckpointThread
 from tests.unit.state_fixture import OPTIONS, opened, wal_bytes, write_ticks

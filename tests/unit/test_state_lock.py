@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from neo_engine.domain.errors import StateError
 from neo_engine.state.lock import InstanceLock, account_lock_path, database_lock_path, holder, lock_folder
@@ -16,7 +16,7 @@ from tests.unit.state_fixture import OPTIONS, opened, python
 
 HOLD = """
 import sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from benchmarks.state_workload import session_start
 from neo_engine.state.manager import StateManager

@@ -6,13 +6,13 @@ import os
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from benchmarks.state_workload import (
     FIRST_CLOSE,

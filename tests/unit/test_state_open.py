@@ -7,10 +7,10 @@ import sqlite3
 import sys
 import tempfile
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.state_workload import intent, session_end
 from neo_engine.config import parse_config
@@ -151,7 +151,7 @@ def _try_both(path: Path) -> str:
 
 LIMITED = """
 import resource, sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from benchmarks.state_workload import intent, session_start
 from neo_engine.domain.errors import StateError

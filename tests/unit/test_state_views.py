@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.state_workload import intent, session_end, tx_hash
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
