@@ -69,6 +69,7 @@ PURE = {
     "dataclasses",
     "datetime",
     "decimal",
+    "msgspec.structs",
     "msgspec",  # Struct is how the domain writes its frozen values; nothing else of it is used there
     "enum",
     "functools",
