@@ -44,8 +44,8 @@ from neo_engine.domain.records import Finding
 FillKey = tuple[int, int, str]
 
 #: Closed orders remembered, so that late or repeated news of them is told from news of strangers.
-#: At two replaces a ledger this is about eight minutes; older ledgers are refused by the feed.
-RECENT_CLOSED = 256
+#: At two replaces a ledger this is about two minutes; older ledgers are refused by the feed.
+RECENT_CLOSED = 64
 #: Drops by which fills may exceed an order's size: the ledger rounds a taker's last drop (XRPL_RULES 2.9).
 OVERFILL_TOLERANCE_DROPS = 1
 
