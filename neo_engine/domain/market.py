@@ -45,8 +45,9 @@ class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The pair after ledger `ledger_index`, WITHOUT our own offers: what others quote.
 
     bids and asks: best first, aggregated by price, at most the configured depth. best_bid, best_ask,
-    mid: RLUSD per XRP, None where a side is empty. tick_size: significant digits of the issuer's
-    TickSize (16 when off). transfer_rate: 1,000,000,000 is none. Times: seconds since 2000-01-01.
+    mid: RLUSD per XRP, None where a side is empty; mid has ten significant digits. tick_size:
+    significant digits of the issuer's TickSize (16 when off). transfer_rate: 1,000,000,000 is none.
+    Times: seconds since 2000-01-01.
     faults: reasons why this snapshot must not be quoted on; empty on a sound one.
     """
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Context, Decimal
+
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.market import DataFault, Level, MarketSnapshot, MarketTrade
+from neo_engine.domain.number import NEAREST
 from neo_engine.domain.rounding import TICK_SIZE_OFF
 
 _TRANSFER_RATE_NONE = 1_000_000_000
+#: A mid has ten significant digits: a thousandth of RLUSD's finest price step. A bid's price is a quotient
+#: without end, so more digits would only make every value at the mark longer.
+_MID = Context(prec=10, rounding=NEAREST)
+_TWO = Decimal(2)
 
 
 def market_snapshot(
@@ -21,7 +28,9 @@ def market_snapshot(
     asks = _levels(book, Side.SELL, depth, own_account)
     best_bid = bids[0].price if bids else None
     best_ask = asks[0].price if asks else None
-    mid = (best_bid + best_ask) / 2 if best_bid is not None and best_ask is not None else None
+    mid = None
+    if best_bid is not None and best_ask is not None:
+        mid = _MID.divide(_MID.add(best_bid, best_ask), _TWO)
     faults = []
     if not book.trusted:
         faults.append(DataFault.GAP)

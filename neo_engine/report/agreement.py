@@ -4,10 +4,9 @@ Three engine sources are compared with what the report rebuilt from the rows: th
 (also while the session runs), the last `inventory_ledger` balance of each asset, and
 `sessions.summary_json`, written when the session ended.
 
-All of them must be equal to the last digit: both sides follow the same rules of rounding. The P&L columns
-of `ticks` have 10 digits, so there the report's are rounded the same way before they are compared. In live
-mode alone, what is valued at a mark may differ by LIVE_MARK_SHARE of the account value: there the marks of
-the two readings need not be the same.
+All of them must be equal to the last digit: both sides follow the same rules of rounding. In live mode
+alone, what is valued at a mark may differ by LIVE_MARK_SHARE of the account value: there the marks of the
+two readings need not be the same.
 """
 
 from __future__ import annotations
@@ -15,19 +14,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 
 import msgspec
 
 from neo_engine.domain.errors import BadNumber
-from neo_engine.domain.number import NEAREST, ZERO, parse_number, plain
+from neo_engine.domain.number import ZERO, parse_number, plain
 from neo_engine.report.accounts import XRP, Books
 from neo_engine.report.model import Agreement, Comparison, ProfitAndLoss, SessionFacts, TouchSide
 from neo_engine.state.queries import TICKS_OF_SESSION
 
 LIVE_MARK_SHARE = Decimal("0.01")  # DESIGN invariant 4: under 1 % of the total live, where marks differ
-_STORED = Context(prec=10, rounding=NEAREST)  # how the P&L of a tick is stored
-_ROUNDED = frozenset({"net_capital_rlusd", "realised_rlusd", "unrealised_rlusd", "account_value_rlusd"})
 _VALUED = frozenset({"mark", "unrealised_rlusd", "account_value_rlusd"})
 
 
@@ -158,13 +155,6 @@ _SNAPSHOT_NAMES = (
 )
 
 
-def _as_stored(name: str, number: Decimal | None) -> Decimal | None:
-    """Return the number as a row of `ticks` would hold it."""
-    if number is None or name not in _ROUNDED:
-        return number
-    return _STORED.plus(number)
-
-
 def _tolerance(name: str, live: bool, account_value: Decimal) -> Decimal:
     if live and name in _VALUED:
         return abs(account_value) * LIVE_MARK_SHARE
@@ -216,7 +206,7 @@ def compare(
             )
         )
     for name, value in word.last_tick.items():
-        add("last tick", name, value, _as_stored(name, numbers[name]))
+        add("last tick", name, value, numbers[name])
     expected = {XRP: Decimal(books.fills_drops).scaleb(-6), facts.quote_symbol: books.fills_quote}
     for asset, balance in word.ledger.items():
         label = f"fills-only {asset} (inventory_ledger)"

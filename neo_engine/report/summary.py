@@ -196,7 +196,7 @@ def _mark(connection: sqlite3.Connection, session_id: int) -> tuple[Decimal | No
     mark = parse_number(row[0], "ticks.mark of the last tick")
     seen = connection.execute(
         "SELECT t.close_time FROM market_snapshots m JOIN ticks t ON t.id = m.id "
-        f"WHERE m.{TICKS_OF_SESSION} AND abs(m.mid / CAST(?2 AS REAL) - 1) < 1e-11 "
+        f"WHERE m.{TICKS_OF_SESSION} AND abs(m.mid / CAST(?2 AS REAL) - 1) < 1e-9 "
         "ORDER BY m.id DESC LIMIT 1",
         (session_id, row[0]),
     ).fetchone()

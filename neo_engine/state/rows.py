@@ -1,10 +1,10 @@
 """Records into rows: pure functions from what a tick left behind to tuples for SQLite.
 
 1. Money that moved or is held is exact: drops INTEGER, issued amounts plain decimal TEXT with every digit.
-2. What nothing is computed from is rounded NEAREST to what it is looked at for: prices of orders and fills
-   to the 16 digits a ledger price can have, those of the market to 12, of the decision and P&L of a tick to
-   10, statistics to 5 digits (a part in ten thousand). The mark is exact, so that P&L can be worked out
-   from the rows; the exact ones of the rest come back by a replay.
+2. P&L and the mark it is valued at are exact too, so that a tick's columns add up to the last digit.
+   What nothing is computed from is rounded NEAREST to what it is looked at for: prices of orders and fills
+   to the 16 digits a ledger price can have, those of the market to 12, of the decision to 10, statistics
+   to 5 digits (a part in ten thousand); the exact ones come back by a replay.
 3. `Batch` holds rows by statement, in the order in which foreign keys allow them to be written, so the
    rows of many ticks can go out together and end as if written one by one.
 4. Global order ids are arithmetic (`first + order_no`), so no map grows with the session.
@@ -48,7 +48,6 @@ from neo_engine.state.statements import (
 _SHOWN = Context(prec=12, rounding=NEAREST)
 _STATISTIC = Context(prec=5, rounding=NEAREST)
 _DECIDED = Context(prec=10, rounding=NEAREST)
-_PROFIT = Context(prec=10, rounding=NEAREST)
 TOUCH_QUANTUM = Decimal("0.0001")  # of the distance columns, in bps: below any price step
 MULTIPLIERS = frozenset(("volatility", "range", "multiplier"))  # factors that 1 leaves as it is, not 0
 SHORT_FACTORS = {  # v_factors has them whole
@@ -122,10 +121,6 @@ def _price(value: Decimal | None) -> str | None:
 
 def _decided(value: Decimal | None) -> str | None:
     return None if value is None else exact(_DECIDED.plus(value))
-
-
-def _profit(value: Decimal) -> str:
-    return exact(_PROFIT.plus(value))
 
 
 def _reason(reason: str | None) -> str | None:
@@ -210,10 +205,10 @@ def _tick_row(record: IntentRecord, session: Numbering, at: str) -> Row:
         exact(accounts.quote),
         accounts.fees_drops,
         _text(accounts.mark),
-        _profit(accounts.net_capital),
-        _profit(accounts.realised),
-        _profit(accounts.unrealised),
-        _profit(accounts.account_value),
+        exact(accounts.net_capital),
+        exact(accounts.realised),
+        exact(accounts.unrealised),
+        exact(accounts.account_value),
         record.fingerprint,
     )
 

@@ -85,8 +85,7 @@ TICKS: tuple[
     (10, "ledger", "2.02", "2.019", "2.021", "2.018", "2.021", "both", ()),
 )
 
-#: from tick -> XRP drops, RLUSD, fee drops, mark, net capital, realised, unrealised, account value; the last
-#: four to 10 digits, as a tick has them: 0.5800000000001 and 378.2499151600001 in full, see SUMMARY
+#: from tick -> XRP drops, RLUSD, fee drops, mark, net capital, realised, unrealised, account value
 BOOKS = {
     1: (100_000_000, "220", 0, "2", "420", "0", "0", "420"),
     10: (
@@ -95,9 +94,9 @@ BOOKS = {
         42,
         "2.02",
         "376.03",
-        "0.58",
+        "0.5800000000001",
         "1.64",
-        "378.2499152",
+        "378.2499151600001",
     ),
 }
 
