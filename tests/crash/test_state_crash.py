@@ -44,7 +44,9 @@ def killed(process: subprocess.Popen[str], after_seconds: float) -> int:
     assert process.stdout.readline() == "1\n"
     time.sleep(after_seconds)
     process.kill()
-    told, _errors = process.communicate(timeout=30)
+    # Not communicate(): it would pass over what readline() has already taken into its buffer.
+    told = process.stdout.read()
+    process.communicate(timeout=30)
     return max([1, *(int(line) for line in told.split("\n")[:-1] if line)])
 
 
