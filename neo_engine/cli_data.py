@@ -53,8 +53,12 @@ def running_engine(db: Path) -> str | None:
         note = holder(path)
         if not note:
             raise
-        return f"process {note.get('pid')} (session {note.get('session') or 'not begun'})"
+        return _named(note)
     return None
+
+
+def _named(note: dict[str, object]) -> str:
+    return f"process {note.get('pid')} (session {note.get('session') or 'not begun'})"
 
 
 def backup(options: argparse.Namespace) -> int:
@@ -76,12 +80,15 @@ def kill(options: argparse.Namespace) -> int:
     """Leave the kill file; the engine sees it within a quarter of a second."""
     if not options.db.exists():
         raise StateError(f"{options.db}: no such file; give the database of the session with --db")
+    before = holder(database_lock_path(options.db))
     path = request_kill(options.db, options.reason)
-    holder = running_engine(options.db)
-    if holder is None:
+    engine = running_engine(options.db)
+    if engine is None and before and not path.exists():
+        engine = _named(before)  # it has taken the file up and ended while we looked
+    if engine is None:
         print(f"no engine runs on {options.db}; the next session will halt at once. To undo: remove {path}")
     else:
-        print(f"kill switch set for {holder}")
+        print(f"kill switch set for {engine}")
     return 0
 
 
@@ -91,10 +98,10 @@ def capital(options: argparse.Namespace) -> int:
     if options.action == "list":
         return _list_capital(options.db)
     event = _event(options)
-    holder = running_engine(options.db)
-    if holder is not None:
+    engine = running_engine(options.db)
+    if engine is not None:
         request_capital(options.db, event)
-        print(f"{event.request_id}: handed to {holder}; it takes effect with its next tick")
+        print(f"{event.request_id}: handed to {engine}; it takes effect with its next tick")
         return 0
     with closing(StateManager.open(options.db, _MAINTENANCE)) as store:
         new = store.add_waiting_capital(event, DEFAULT_QUOTE)
