@@ -3,7 +3,7 @@
 Link n = sha256(link n-1, text of tick n). The text holds the ledger, gates, pricing, quotes, commands,
 order changes, fills, capital and P&L, in a fixed order and plain decimals; it holds no wall-clock
 time, process id or session id, so two runs of one recording, configuration and seed are equal, and
-the chain of a run cut off at a ledger is a prefix of the whole one (DESIGN invariant 12).
+the chain of a run cut off at a ledger is a prefix of the whole one (ARCHITECTURE invariant 12).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python tools/check_paper_truth.py MARKET.jsonl.gz ORDERS.csv LIVE_FILLS.csv [--seeds N] [--settle]
 
 The recording lacks our own transactions, so it cannot say where inside a ledger they would have stood:
-that order is salted by a hash of the whole set (XRPL_RULES 2.1). The paper exchange draws the place
+that order is salted by a hash of the whole set (ledger-rules, Order). The paper exchange draws the place
 from its seed. For each seed this prints how many really filled orders fill by the same amount (within
 1 %), how many fill that did not, and the volume.
 

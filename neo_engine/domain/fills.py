@@ -1,4 +1,4 @@
-"""Fills: what validated metadata says was traded with one of our orders (XRPL_RULES 2.9)."""
+"""Fills: what validated metadata says was traded with one of our orders (ledger-rules, Fills)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from neo_engine.domain.assets import Side
 
 
 class DataFault(Enum):
-    """Why a snapshot must not be quoted on (DESIGN invariant 7). Stored by value."""
+    """Why a snapshot must not be quoted on (ARCHITECTURE invariant 7). Stored by value."""
 
     NO_DATA = "NoDataReceived"
     STALE = "StaleData"

@@ -3,7 +3,7 @@
 Theory. A taker is an OfferCreate on the pair, a Payment between XRP and the token, or one leg of an
 order that only passes through the pair. All three walk the same liquidity (crossing.py); they differ in
 what limits them and in what happens to the rest (rippled CreateOffer.cpp, Payment.cpp; docs
-"OfferCreate", "Payment"; XRPL_RULES in short):
+"OfferCreate", "Payment"; docs/ledger-rules.md in short):
 
 * an OfferCreate is rounded to the issuer's tick first (the buyer's payment, the seller's receipt),
   then crosses at its rate or better, then rests at its ORIGINAL rate with the amounts scaled down;
@@ -318,7 +318,7 @@ def _removals(liquidity: Liquidity, reasons: dict[int, RemovalReason]) -> tuple[
 
 
 def _killed(liquidity: Liquidity, run: Crossing, outcome: Outcome) -> MatchResult:
-    """Nothing is exchanged, but stale offers met on the way stay deleted (XRPL_RULES 2.3)."""
+    """Nothing is exchanged, but stale offers met on the way stay deleted (ledger-rules, Replace)."""
     return MatchResult(outcome=outcome, removals=_removals(liquidity, run.stale))
 
 

@@ -148,7 +148,7 @@ class TransactionKind(Enum):
 
 
 class PreparedTransaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction ready to be sent: all that must be on disk before it is (DESIGN invariant 1).
+    """A transaction ready to be sent: all that must be on disk before it is (ARCHITECTURE invariant 1).
 
     order_id: the order it creates (CREATE, REPLACE) or takes away (CANCEL). replaces: the order whose
     offer a REPLACE removes. blob: the signed transaction, None where the venue needs none.

@@ -3,7 +3,7 @@
 Before an offer crosses or rests, the ledger takes its rate TakerPays / TakerGets, rounds it UP to the
 issuer's TickSize significant digits (so always in the maker's favour) and recomputes one amount from
 it: TakerPays when the offer carries tfSell, else TakerGets (rippled OfferCreate.cpp, `applyGuts`;
-Quality.cpp, `round`; XRPL_RULES 2.4). We set tfSell on asks and leave it off on bids, so the XRP
+Quality.cpp, `round`; ledger-rules, Tick size). We set tfSell on asks and leave it off on bids, so the XRP
 amount of ours is always the exact one and the token amount the recomputed one.
 
 1. A product is exact, then rounded to 16 digits NEAREST (half to even), as rippled's `Number` does.

@@ -4,7 +4,7 @@ A slot of the ladder (`bid-1`, `ask-2`) holds one order. For each slot:
 
     order in flight                          leave it alone until the ledger decides
     quote, order near enough                 keep: a replace would lose its place in the queue
-    quote, order too far off or expiring     replace it (one transaction, XRPL_RULES 2.3)
+    quote, order too far off or expiring     replace it (one transaction, ledger-rules, Replace)
     quote, no order                          place
     order, no quote                          cancel
 

@@ -1,6 +1,6 @@
 """The paper exchange: our offers stand in the tracked book and the ledger's own transactions meet them.
 
-Theory (DESIGN section 6). Every transaction of a validated ledger that could take from the pair is run
+Theory (docs/paper.md). Every transaction of a validated ledger that could take from the pair is run
 again, as it was sent, against book + pool + our offers, in price-time order; what it takes of ours is
 our fill. The tracked book itself then follows the ledger's metadata: our fills do not change what
 others do later (no market impact), except that liquidity we already traded with is not traded twice
@@ -8,7 +8,7 @@ others do later (no market impact), except that liquidity we already traded with
 
 1. A fill never exceeds what the taker would have taken: the same order, better or equal liquidity.
 2. Our transactions arrive `arrival_delay_ledgers` after the decision, all of one ledger together
-   (order inside a ledger is by account, salted: XRPL_RULES 2.1), at a place drawn from the seed and
+   (order inside a ledger is by account, salted: ledger-rules, Order), at a place drawn from the seed and
    the ledger index alone, so that a run cut short draws the same places.
 3. A transaction of ours obeys the ledger: sequence, LastLedgerSequence, fee, reserve, replace
    (OfferSequence) that is undone as a whole by a tec, self-crossing, tick rounding, taking when it
@@ -291,7 +291,9 @@ class PaperExchange:
         )
         result = match(order, self._shared.liquidity(side.opposite))
         if result.outcome is not Outcome.DONE:
-            if old is not None and replaced is not None:  # a tec undoes the cancel too (XRPL_RULES 2.3)
+            if (
+                old is not None and replaced is not None
+            ):  # a tec undoes the cancel too (ledger-rules, Replace)
                 account.offers[replaced] = old
                 account.owner_count += 1
             return self._refuse(command, str(result.outcome.value))

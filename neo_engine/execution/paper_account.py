@@ -1,6 +1,6 @@
 """The paper account: balances, offers and reserves of an account that exists beside the ledger.
 
-It obeys the ledger's rules (XRPL_RULES 2.5): XRP in drops, the trust line rounded to 16 digits at
+It obeys the ledger's rules (ledger-rules, Funds): XRP in drops, the trust line rounded to 16 digits at
 each change, an owner reserve for each object, offers that lock nothing and are paid from what is there.
 """
 

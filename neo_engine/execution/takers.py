@@ -5,7 +5,7 @@ that it can be run again against book + pool + our offers (`domain.matching`).
 
 1. An OfferCreate and a Payment are run as they were sent, also those the ledger killed for want of
    liquidity, or of the reserve for resting: with our offers there they might have found it, and an
-   offer that crosses needs no reserve (XRPL_RULES 2.3).
+   offer that crosses needs no reserve (ledger-rules, Replace).
 2. A bridged order (token to token through XRP, a payment over several paths) is run for exactly the
    drops its metadata shows moving through our pair, at any rate: it never takes more than it did.
 """
@@ -32,7 +32,7 @@ def asked_of_book(tx: LedgerTransaction, book: BookTracker) -> TakerOrder | None
         return taker_order(tx, funds=book.spendable_quote(tx.account), may_rest=True)
     sender = book.account(tx.account)
     funds = 0
-    if sender is not None:  # the ledger takes the fee and cancels the old offer first (XRPL_RULES 2.3)
+    if sender is not None:  # the ledger takes the fee and cancels the old offer first (ledger-rules, Replace)
         reserve = book.reserve_drops(sender.owner_count - _cancels_one(tx))
         funds = max(0, sender.balance_drops - tx.fee_drops - reserve)
     return taker_order(tx, funds=funds, may_rest=True)

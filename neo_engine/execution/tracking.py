@@ -46,7 +46,7 @@ FillKey = tuple[int, int, str]
 #: Closed orders remembered, so that late or repeated news of them is told from news of strangers.
 #: At two replaces a ledger this is about two minutes; older ledgers are refused by the feed.
 RECENT_CLOSED = 64
-#: Drops by which fills may exceed an order's size: the ledger rounds a taker's last drop (XRPL_RULES 2.9).
+#: Drops by which fills may exceed an order's size: the ledger rounds a taker's last drop.
 OVERFILL_TOLERANCE_DROPS = 1
 
 #: Drops that each fill may leave unsold in an offer that the ledger calls done: the XRP a taker gets for
@@ -195,7 +195,9 @@ class _Desk:
         old = self.working.get(self.replaces.pop(order.order_id, 0))
         refused = order.status is OrderStatus.REJECTED or order.status is OrderStatus.DENIED
         if refused and old is not None and old.status is OrderStatus.PENDING_CANCEL:
-            self.put(moved(old, resting_status(old)))  # its replacement came to nothing (XRPL_RULES 2.3)
+            self.put(
+                moved(old, resting_status(old))
+            )  # its replacement came to nothing (ledger-rules, Replace)
 
     def note(self, order_id: int, ledger_index: int, key: FillKey | None) -> None:
         """Remember that a ledger spoke of the order, and the key of a fill."""
@@ -271,7 +273,7 @@ def _target(order: Order, update: OrderUpdate) -> OrderStatus:
 
     OPEN of an order partly filled is PARTIALLY_FILLED. While a cancel is on its way, a partial fill
     without a reason changes the amounts only; OPEN, or a result code, from a ledger after the one the
-    cancel was sent on says that the cancel or replace came to nothing (XRPL_RULES 2.3).
+    cancel was sent on says that the cancel or replace came to nothing (ledger-rules, Replace).
     """
     if update.status not in _RESTING:
         return update.status

@@ -1,6 +1,6 @@
 """What may be committed to offers, and quotes cut down to it.
 
-The rules of the ledger (XRPL_RULES 2.3 and 2.5):
+The rules of the ledger (docs/ledger-rules.md, Replace and Funds):
 
 1. base reserve + owner count x owner reserve can be neither sold nor locked; on top of it stays
    `inventory.xrp_buffer`, from which fees are paid.

@@ -132,7 +132,7 @@ def apply_fill(
 ) -> tuple[Inventory, tuple[InventoryEntry, ...]]:
     """Return the inventory after `fill` and its two rows of the fills-only ledger, XRP first.
 
-    XRP moves by the offer's drops, RLUSD by what the trust line really moved (XRPL_RULES 2.9.4), so
+    XRP moves by the offer's drops, RLUSD by what the trust line really moved (ledger-rules, Fills), so
     the line's rounding is owned, not lost. Whether the fill is new is the order tracker's matter.
     Raises InvariantViolation if the fill moves nothing or its RLUSD against its own side.
     """

@@ -1,6 +1,6 @@
 """What the operator asks of a session from outside: a kill file and an inbox of capital events.
 
-Only the engine writes its database (DESIGN invariant 11), so other programs leave files beside it:
+Only the engine writes its database (ARCHITECTURE invariant 11), so other programs leave files beside it:
 
 * `<db>.kill`: its presence is the kill switch, its text the reason;
 * `<db>.inbox/*.json`: one capital event each, written under another name and then renamed, so that

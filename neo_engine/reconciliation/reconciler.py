@@ -21,7 +21,7 @@ that is gone then ended without one.
     balance_mismatch     XRP not exact in drops, RLUSD not exact                  halt
     repairs_exhausted    more repairs than allowed                                halt
 
-An order in flight is not judged before its LastLedgerSequence has passed (XRPL_RULES 2.8), but its offer
+An order in flight is not judged before its LastLedgerSequence has passed, but its offer
 is known and no orphan. An expired offer cannot fill, so it is nobody's orphan either (2.5).
 """
 
@@ -122,7 +122,7 @@ def _sequence_findings(orders: Orders, account: AccountView) -> list[Finding]:
 
 
 def _expired(expiration: int | None, close_time: int) -> bool:
-    """Say whether an offer is dead: Expiration at or before the close time (XRPL_RULES 2.5)."""
+    """Say whether an offer is dead: Expiration at or before the close time (ledger-rules, Funds)."""
     return expiration is not None and expiration <= close_time
 
 

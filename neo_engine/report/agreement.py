@@ -24,7 +24,7 @@ from neo_engine.report.accounts import XRP, Books
 from neo_engine.report.model import Agreement, Comparison, ProfitAndLoss, SessionFacts, TouchSide
 from neo_engine.state.queries import TICKS_OF_SESSION
 
-LIVE_MARK_SHARE = Decimal("0.01")  # DESIGN invariant 4: under 1 % of the total live, where marks differ
+LIVE_MARK_SHARE = Decimal("0.01")  # ARCHITECTURE invariant 4: under 1 % of the total live, where marks differ
 _VALUED = frozenset({"mark", "unrealised_rlusd", "account_value_rlusd"})
 
 

@@ -4,8 +4,8 @@ Held means inventory (fills plus overlay), as the configuration says of `risk.ma
 
 The worst case counts every working order and every quote that would be sent. A replace is atomic on the
 ledger, but it arrives a ledger late: the old order can fill whole before it, and the new one after it
-(a missing old offer does not stop a replace, XRPL_RULES 2.3). Only a quote that finds its order in place
-already, and so is not sent, counts once.
+(a missing old offer does not stop a replace: ledger-rules, Replace). Only a quote that finds its order
+in place already, and so is not sent, counts once.
 """
 
 from __future__ import annotations

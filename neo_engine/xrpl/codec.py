@@ -232,7 +232,7 @@ class Codec(msgspec.Struct, frozen=True, kw_only=True):
         previous_base, previous_quote, touched = base_drops, quote, False
         old = body.PreviousFields
         if old is not None and action is not CREATED:
-            # A side that metadata does not name did not change (XRPL_RULES 2.9: its delta is zero).
+            # A side that metadata does not name did not change (ledger-rules, Fills: its delta is zero).
             touched = old.TakerGets is not None or old.TakerPays is not None
             if touched:
                 old_gives = gives if old.TakerGets is None else old.TakerGets

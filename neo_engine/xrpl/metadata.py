@@ -1,4 +1,4 @@
-"""Fills from validated metadata, pure: what a transaction did to one account (XRPL_RULES 2.9).
+"""Fills from validated metadata, pure: what a transaction did to one account (ledger-rules, Fills).
 
 The rules, in the order they are applied:
 

@@ -178,7 +178,7 @@ def test_a_row_whose_predecessor_was_refused_replaces_the_one_before_it() -> Non
     script = Script((row(1, 1), row(2, 2), row(3, 4)))
     state = stands(run(script, begin(), seen(900)), sequence=77)
     second = run(script, state, seen(901))
-    # Order 2 ended in a tec: order 1 stands still (XRPL_RULES 2.3).
+    # Order 2 ended in a tec: order 1 stands still (ledger-rules, Replace).
     refused = replace(
         second.state.orders.working[1], status=OrderStatus.REJECTED, failure_reason="tecUNFUNDED_OFFER"
     )
