@@ -60,7 +60,7 @@ REAL_TIME = 1.0
 MAX_SPEED = None  # as fast as it can be read
 MAX_CLOSE_TIME_LEAP_SECONDS = 7_200  # the main network's longest halt took about an hour (February 2025)
 ERROR_TEXT_LIMIT = 200  # characters of a decoding error that a message repeats
-FIX = "record it again with the `record` command, or name another file with --recording"
+FIX = "name another file with --recording"
 
 
 class PaceClock(Protocol):
