@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# No deadline: on a busy machine a slow example is not a wrong one. The blob printed with a failure
-# brings the same example back (`@reproduce_failure`).
-settings.register_profile("neo", deadline=None, print_blob=True)
-settings.load_profile("neo")
+# No deadline: on a busy machine a slow example is not a wrong one. Examples are the same in every run, so
+# that a change is judged by what it changes; NEO_EXPLORE=1 draws new ones, and the blob printed with a
+# failure brings that example back (`@reproduce_failure`). A failing one becomes a test with a name.
+settings.register_profile("neo", deadline=None, print_blob=True, derandomize=True, database=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("explore" if os.environ.get("NEO_EXPLORE") else "neo")
 
 
 @pytest.fixture(scope="session")

@@ -363,7 +363,9 @@ def _news_key(event: Fill | OrderUpdate) -> tuple[int, int, int, int, str]:
     """Sort news as invariant 2 says."""
     if isinstance(event, Fill):
         return (event.ledger_index, 0, event.transaction_index, 0, event.node)
-    return (event.ledger_index, 1, int(event.status in TERMINAL), -event.remaining_base_drops, "")
+    ended = int(event.status in TERMINAL)
+    # Older orders first: an order that was filled is filled before its refused replacement is heard of.
+    return (event.ledger_index, 1, ended, -event.remaining_base_drops, f"{event.order_id:012d}")
 
 
 def apply(

@@ -434,3 +434,23 @@ def test_orders_count_and_iterate_as_the_working_ones() -> None:
     assert [o.order_id for o in orders] == [1, 2]
     assert len(orders) == 2
     assert not orders_of([])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_fill_and_the_refusal_of_its_replacement_in_one_ledger_may_arrive_in_any_order(
+    turned: bool,
+) -> None:
+    old = order(
+        1, "bid-1", "2", 7 * XRP, S.PENDING_CANCEL, filled_base_drops=7 * XRP - 1, cancel_sent_ledger=1001
+    )
+    new = order(2, "bid-1", "2.1", 7 * XRP, S.SUBMITTED)
+    orders = replace(orders_of([old, new]), replaces={2: 1})
+    news = [update(old, S.FILLED, 0), update(new, S.REJECTED, 0, reason="tecINSUF_RESERVE_OFFER")]
+    last_drop = fill(old, 1)
+    result = apply(orders, news[::-1] if turned else news, [last_drop])
+    assert result.faults == ()
+    # The replace was on its way when the old order filled: it never went back to resting.
+    assert [(o.order_id, o.status, o.cancel_sent_ledger) for o in result.changed] == [
+        (1, S.FILLED, 1001),
+        (2, S.REJECTED, None),
+    ]
