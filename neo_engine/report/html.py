@@ -27,7 +27,7 @@ th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line);
   text-align: left; vertical-align: top; }
 th { color: var(--dim); font-weight: 600; }
 td.n, th.n { text-align: right; white-space: nowrap; padding: .2rem 0 .2rem .8rem; }
-td.t { overflow-wrap: anywhere; }
+td.t { overflow-wrap: anywhere; } td.t:first-child { overflow-wrap: normal; }
 p.note { color: var(--dim); margin: .3rem 0; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; } pre.bad { color: var(--bad); }
 img { max-width: 100%; background: #fff; border-radius: 4px; }
