@@ -54,6 +54,14 @@ FEE_UNITS = 100_000  # trading_fee counts hundred-thousandths (xrpl.org, "AMM": 
 _FEE_DIGITS = 5
 #: The most the pool offers when no book limits it: 99 % of what it holds (AMMLiquidity.cpp, maxOffer).
 _MOST = Decimal("0.99")
+#: The first of the numbered offers, as a share of what the pool holds (AMMLiquidity.h, InitialFibSeqPct).
+_FIRST_SIZE = Decimal("0.00025")
+#: Rounds with a pool in one run (AMMContext.h, MaxIterations).
+POOL_ROUNDS_MAX = 30
+#: Sizes of the numbered offers after the first one.
+FIBONACCI = [1, 2]
+while len(FIBONACCI) < POOL_ROUNDS_MAX:
+    FIBONACCI.append(FIBONACCI[-2] + FIBONACCI[-1])
 #: How much an offer that missed its rate by rounding is shrunk (AMMHelpers.h, reduceOffer).
 _REDUCED = Decimal("0.9999")
 #: Qualities nearer than this are the same to the pool: it offers nothing (AMMLiquidity.cpp, getOffer).
@@ -159,22 +167,46 @@ def near_rates(one: Decimal, other: Decimal, distance: Decimal) -> bool:
 
 
 class PoolSide:
-    """The pool seen from one direction of trade: xrp_in tells whether the taker pays XRP.
+    """The pool seen from one direction of trade: xrp_in, xrp_out tell which of the two sides is XRP.
 
     Mutable on purpose: a run nets its own swaps in it. Amounts as in the module's docstring.
     """
 
-    __slots__ = ("_kept", "_spot", "_trim_down", "_trim_up", "_xrp_in", "fee", "gets", "pays")
+    __slots__ = (
+        "_first_gets",
+        "_first_pays",
+        "_kept",
+        "_spot",
+        "_trim_down",
+        "_trim_up",
+        "_whole_pays",
+        "_xrp_out",
+        "account",
+        "fee",
+        "gets",
+        "pays",
+    )
 
-    def __init__(self, *, pays: Decimal, gets: Decimal, fee_units: int, xrp_in: bool) -> None:
-        self.pays = pays
-        self.gets = gets
+    def __init__(
+        self,
+        *,
+        account: str = "",
+        pays: Decimal,
+        gets: Decimal,
+        fee_units: int,
+        xrp_in: bool,
+        xrp_out: bool,
+    ) -> None:
+        self.account = account
+        self.pays = self._first_pays = pays
+        self.gets = self._first_gets = gets
         self.fee = fee_share(fee_units)
         self._kept = ONE - self.fee
         self._spot: Decimal | None = None
-        self._xrp_in = xrp_in
+        self._xrp_out = xrp_out
         self._trim_up = whole_up if xrp_in else unchanged
-        self._trim_down = unchanged if xrp_in else whole_down
+        self._trim_down = whole_down if xrp_out else unchanged
+        self._whole_pays = whole_down if xrp_in else unchanged
 
     def paying(self, amount: Decimal) -> Decimal:
         """Return what `amount` gets now, rounded down."""
@@ -190,10 +222,15 @@ class PoolSide:
             self._spot = rate_of(self.pays, self.gets)
         return self._spot
 
-    def swap(self, pays: Decimal, gets: Decimal) -> None:
-        """Take in `pays` and give out `gets`; the token's balance is rounded to 16 digits."""
-        self.pays = add_near(self.pays, pays)
-        self.gets = sub_near(self.gets, gets)
+    def swap(self, pays: Decimal, gets: Decimal, *, forwards: bool = True) -> None:
+        """Take in `pays` and give out `gets`; the token's balance is rounded to 16 digits.
+
+        forwards: in this side's direction; else as the other side names them.
+        """
+        if forwards:
+            self.pays, self.gets = add_near(self.pays, pays), sub_near(self.gets, gets)
+        else:
+            self.gets, self.pays = add_near(self.gets, pays), sub_near(self.pays, gets)
         self._spot = None
 
     def offer(self, book_rate: Decimal | None) -> PoolOffer | None:
@@ -210,16 +247,42 @@ class PoolSide:
             return None
         # The server's last resort where no size fits, all but a hundredth of the pool (fixAMMv1_2), needs a
         # book a hundred times worse than the pool; the sizes below always fit there.
-        return self._sized_by_pays(book_rate) if self._xrp_in else self._sized_by_gets(book_rate)
+        return self._sized_by_gets(book_rate) if self._xrp_out else self._sized_by_pays(book_rate)
+
+    def numbered_offer(self, number: int, book_rate: Decimal | None) -> PoolOffer | None:
+        """Return the `number`-th offer (from 0) of a run in which several chains of books compete.
+
+        Its size is 0.025 % of what the pool held at first, times the Fibonacci numbers 1, 2, 3, 5, ...,
+        whatever the book offers (AMMLiquidity.cpp, generateFibSeqOffer). None when it is worse than the
+        book or the pool does not hold it.
+        """
+        if self.pays <= 0 or self.gets <= 0:
+            return None
+        if book_rate is not None:
+            spot = self.spot_rate()
+            if spot >= book_rate or near_rates(spot, book_rate, _NEAR_RATE):
+                return None
+        pays = self._trim_up(mul_near(_FIRST_SIZE, self._first_pays))
+        gets = swap_paying(self._first_pays, self._first_gets, pays, self.fee, self._trim_down)
+        if number:
+            gets = self._trim_down(mul_near(gets, Decimal(FIBONACCI[number - 1])))
+            if gets >= self.gets:
+                return None
+            pays = self.getting(gets)
+        offer = self._if_positive(pays, gets)
+        return offer if offer is None or book_rate is None else _not_worse(offer, book_rate)
+
+    def average(self) -> tuple[Decimal, Decimal]:
+        """Return (slope, start): what a unit paid gets on average, start + slope * all that is got.
+
+        The slope is negative (QualityFunction.h).
+        """
+        kept = self._kept
+        return -div_near(kept, self.pays), div_near(mul_near(self.gets, kept), self.pays)
 
     def gets_at_average(self, rate: Decimal) -> Decimal | None:
-        """Return how much can be got at `rate` on average, None if nothing (QualityFunction.cpp)."""
-        kept = self._kept
-        slope = div_near(kept, self.pays)
-        start = div_near(mul_near(self.gets, kept), self.pays)
-        # The server divides two negative numbers rounding up; so the difference is signed here too.
-        gets = div_up(sub_up(div_up(ONE, rate), start), -slope)
-        return gets if gets > 0 else None
+        """Return how much can be got at `rate` on average, None if nothing."""
+        return gets_at_average(*self.average(), rate)
 
     def _most(self) -> PoolOffer | None:
         gets = self._trim_down(mul_near(self.gets, _MOST))
@@ -238,26 +301,26 @@ class PoolSide:
             mul_near(Decimal(2), self.gets),
         )
         c = sub_near(mul_near(self.gets, self.gets), div_near(mul_near(self.pays, self.gets), rate))
-        gets = self._trim_down(min(bound, smaller_root(ONE, b, c)))
+        gets = whole_down(min(bound, smaller_root(ONE, b, c)))
         offer = self._if_positive(self.getting(gets), gets)
         if offer is None or offer.rate <= rate:
             return offer
-        gets = self._trim_down(mul_down(gets, _REDUCED))
+        gets = whole_down(mul_down(gets, _REDUCED))
         return _not_worse(self._if_positive(self.getting(gets), gets), rate)
 
     def _sized_by_pays(self, rate: Decimal) -> PoolOffer | None:
-        """Size the offer so that XRP paid is a whole number first (getAMMOfferStartWithTakerPays)."""
+        """Size the offer by what is paid, XRP in whole drops (getAMMOfferStartWithTakerPays)."""
         kept = self._kept
         bound = sub_near(mul_near(self.gets, rate), div_near(self.pays, kept))
         if bound <= 0:
             return None
         b = mul_near(self.pays, add_near(ONE, kept))
         c = sub_near(mul_near(self.pays, self.pays), mul_near(mul_near(self.pays, self.gets), rate))
-        pays = whole_down(min(bound, smaller_root(kept, b, c)))
+        pays = self._whole_pays(min(bound, smaller_root(kept, b, c)))
         offer = self._if_positive(pays, self.paying(pays))
         if offer is None or offer.rate <= rate:
             return offer
-        pays = whole_down(mul_down(pays, _REDUCED))
+        pays = self._whole_pays(mul_down(pays, _REDUCED))
         return _not_worse(self._if_positive(pays, self.paying(pays)), rate)
 
     def _if_positive(self, pays: Decimal, gets: Decimal) -> PoolOffer | None:
@@ -268,6 +331,16 @@ class PoolSide:
 
 def _not_worse(offer: PoolOffer | None, rate: Decimal) -> PoolOffer | None:
     return offer if offer is not None and offer.rate <= rate else None
+
+
+def gets_at_average(slope: Decimal, start: Decimal, rate: Decimal) -> Decimal | None:
+    """Return how much can be got at `rate` on average along a line as `PoolSide.average` tells it.
+
+    None if nothing (QualityFunction.cpp, outFromAvgQ). The server divides two negative numbers rounding
+    up; so the difference is signed here too.
+    """
+    gets = div_up(sub_up(div_up(ONE, rate), start), slope)
+    return gets if gets > 0 else None
 
 
 def smaller_root(a: Decimal, b: Decimal, c: Decimal) -> Decimal:

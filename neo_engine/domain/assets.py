@@ -6,6 +6,7 @@ The base is always XRP, the quote always an issued token, so a price is always q
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +14,21 @@ from neo_engine.domain.errors import BadNumber
 
 HEX_CODE_LENGTH = 40
 _HEX = frozenset("0123456789ABCDEF")
+
+
+class Asset(NamedTuple):
+    """Anything an account can hold: XRP, or a token by ledger currency code and issuer's address."""
+
+    currency: str
+    issuer: str
+
+    @property
+    def is_xrp(self) -> bool:
+        """True for XRP, which has no issuer."""
+        return not self.issuer
+
+
+XRP = Asset("XRP", "")
 
 
 class IssuedAsset(msgspec.Struct, frozen=True, kw_only=True):

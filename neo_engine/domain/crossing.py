@@ -1,256 +1,365 @@
-"""One taker's run through a book and a pool, offer by offer, as the server's payment engine makes it.
+"""One book and its pool in a run: what is left of them, and what one pass through them takes.
 
-Theory (rippled StrandFlow.h, BookStep.cpp, OfferStream.cpp). A run is a series of rounds. A round takes
-from ONE rate only: the pool, where it beats the book, or all offers of the book's best rate. It is
-computed backwards first (what must be paid to get what is wanted) and, if that costs more than may be
-paid, forwards again (what do we get for what we have). Both directions look at the same offers but
-round differently, and both clean up: an offer found expired, unfunded, reduced to dust or the taker's
-own is removed for good, even if the round itself is thrown away.
+Theory (rippled BookStep.cpp, OfferStream.cpp). A pass takes from ONE rate only: the pool, where it beats
+the book, or all offers of the book's best rate. It goes backwards (what must be paid to get what is
+wanted) or forwards (what do we get for what we have). Both look at the same offers but round differently,
+and both clean up: an offer found expired, unfunded, reduced to dust or the taker's own is removed for
+good, even if the pass itself is thrown away.
 
 Terms. `pays` and `gets` are the taker's: what goes into a step and what comes out. All amounts are
 Decimals, drops without a fraction; a rate is pays per gets, so lower is better for the taker.
 
+Transfer fees. A token's issuer keeps a share of what moves between others. `in_fee` is charged on top of
+what the owners receive, to the taker; `out_fee` on top of what the taker gets, to the owners (only when
+an offer is crossed). Pools pay none, nor do the ones whom BookOfferCrossingStep excuses.
+
 1. Nobody gives more than he offered or has; an owner's funds are netted over the whole run.
-2. A round changes nothing until it is committed; removals of stale offers stand in any case.
-3. Each committed round is one rate of the book, or one swap with the pool.
+2. A pass changes nothing until it is committed; removals of stale offers stand in any case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
-from enum import Enum
 
-import msgspec
-
-from neo_engine.domain.amm import PoolOffer, PoolSide, near_rates
-from neo_engine.domain.assets import Side
-from neo_engine.domain.book import BookOffer
-from neo_engine.domain.hands import AtRate, FromPool, Getting, Hand, Paying, Purse, total
+from neo_engine.domain.amm import POOL_ROUNDS_MAX, PoolOffer, PoolSide
+from neo_engine.domain.assets import Asset
+from neo_engine.domain.hands import AtRate, FromPool, Hand, Purse, Source
+from neo_engine.domain.liquidity import PARITY, Removal, RemovalReason, RestingOffer
 from neo_engine.domain.number import ONE, ZERO
 from neo_engine.domain.steps import (
-    add_near,
-    mul_near,
+    divided_down_drops,
+    divided_down_issued,
     rate_of,
+    ratio_down,
+    ratio_up,
     scaled_down_drops,
     scaled_down_issued,
+    scaled_up_drops,
+    scaled_up_issued,
     sub_near,
-    whole_near,
 )
 
-#: Rounds with the pool in one run (AMMContext.h, MaxIterations).
-POOL_ROUNDS_MAX = 30
-#: Rounds in one run before the server gives up (StrandFlow.h, maxTries).
-ROUNDS_MAX = 1000
-_SAME_AMOUNT = Decimal("1E-9")  # StrandFlow.h, limitOut
-_CLEARLY = Decimal("0.999999999999")  # a rate below this part of the limit needs no exact division
-_SAME_RATE = Decimal("1E-7")  # StrandFlow.h, the check of a round's own rate
+#: Offers one pass may look at; then its chain of books is not used again (BookStep.cpp, maxOffersToConsume).
+OFFERS_MAX = 1000
+#: The smallest amounts the ledger knows: a drop, and 10^15 with the exponent -96 (minPositiveAmount).
+_LEAST_ISSUED = Decimal("1E-81")
 
-Funds = Callable[[str], Decimal | int | None]
-
-
-class RemovalReason(Enum):
-    """Why an offer left the book without (or after) a trade."""
-
-    EXPIRED = "expired"
-    UNFUNDED = "unfunded"  # the owner has nothing left to give
-    DUST = "dust"  # what is left is worth less than a drop at its own rate
-    SELF_CROSSED = "self_crossed"  # the taker's own offer stood in his way
+Funds = Callable[[str, Asset], Decimal | None]
+Removals = dict[str, Removal]
+#: (place, owner receives, taker gets, owner gives, pays left, gets left, gone)
+Taken = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal, bool]
 
 
-class Style(Enum):
-    """How a run treats rates. OFFER: an OfferCreate on the pair. PAYMENT: its rate is no bound on offers.
+class Context:
+    """What all books of a run share (AMMContext.h).
 
-    LEG_POOL_AHEAD: the leg of a token-to-token OfferCreate whose limit, a number in other units, lies
-    below the book's rate: then the server lets the pool go ahead of the book at any price
-    (BookOfferCrossingStep, qualityThreshold).
+    close_time: of the ledger before. several: more than one chain of books competes, so pools make
+    numbered offers. pool_rounds: rounds that used a pool. Of the strand being tried: pool_used, it took
+    of a pool; too_long: a pass looked at more offers than one may.
     """
 
-    OFFER = "offer"
-    PAYMENT = "payment"
-    LEG_POOL_AHEAD = "leg_pool_ahead"
+    __slots__ = ("close_time", "pool_rounds", "pool_used", "several", "too_long")
+
+    def __init__(self, close_time: int) -> None:
+        self.close_time = close_time
+        self.several = self.pool_used = self.too_long = False
+        self.pool_rounds = 0
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run may do. limit: the worst acceptable rate, None for any.
+class Wallet:
+    """What the accounts can still give of one asset. pending: the purses changed by the present pass."""
 
-    want: most to get. cap: most to pay (None: any). funds: what the taker has (None: enough); it is
-    netted round by round and so may differ from the cap by units of the 16th digit.
-    """
+    __slots__ = ("_funds", "asset", "known", "pending")
 
-    style: Style
-    taker: str
-    side: Side
-    limit: Decimal | None
-    want: Decimal
-    cap: Decimal | None
-    funds: Decimal | None
+    def __init__(self, asset: Asset, funds: Funds) -> None:
+        self.asset = asset
+        self._funds = funds
+        self.known: dict[str, Purse | None] = {}
+        self.pending: dict[str, Purse] = {}
+
+    def purse(self, owner: str) -> Purse | None:
+        """Return the purse of `owner` as the present pass has it, None if his funds have no limit."""
+        purse = self.pending.get(owner)
+        if purse is not None:
+            return purse
+        if owner in self.known:
+            return self.known[owner]
+        funds = self._funds(owner, self.asset)
+        self.known[owner] = purse = None if funds is None else Purse(funds)
+        return purse
+
+    def changed(self, owner: str) -> bool:
+        """Tell whether the present pass changed what `owner` can give (found or became unfunded)."""
+        purse, before = self.pending.get(owner), self.known.get(owner)
+        return purse is not None and before is not None and purse.spendable != before.spendable
+
+    def credit(self, owner: str, amount: Decimal) -> None:
+        """Note that `owner` receives `amount`."""
+        purse = self.purse(owner)
+        if purse is not None:
+            self.pending[owner] = purse.credited(amount)
+
+    def commit(self) -> None:
+        """Make this pass's purses the true ones."""
+        if self.pending:
+            for purse in self.pending.values():
+                purse.settle()
+            self.known.update(self.pending)
+            self.pending.clear()
 
 
-class _Round:
-    """What one direction of one round would do; nothing of it is true before `Crossing.commit`."""
+class Pass:
+    """What one pass would do; nothing of it is true before it is committed."""
 
-    __slots__ = ("funds", "got", "overdrawn", "paid", "passed", "pool_gets", "pool_pays", "takes")
+    __slots__ = ("got", "overdrawn", "paid", "passed", "pool_gets", "pool_pays", "takes")
 
     def __init__(self) -> None:
         self.paid = self.got = ZERO
-        self.takes: list[tuple[int, Decimal, Decimal, Decimal, Decimal, bool]] = []
+        self.takes: list[Taken] = []
         self.passed: list[tuple[int, RemovalReason]] = []
-        self.funds: dict[str, Purse] = {}
         self.pool_pays = self.pool_gets = ZERO
         self.overdrawn = False
 
 
-class Crossing:
-    """The state of one run: what is left of each offer, of each owner's funds and of the pool.
+class Book:
+    """The offers that sell one asset for another, and the pool: what a run has left of them.
 
-    `offers` must stand in the order of the book: by rate, then by arrival. `funds` answers how much
-    of what he offers an owner can give now (None: without limit, the issuer himself).
+    Offers are asked for one by one, in the order of the book: by rate, then by arrival.
     """
 
+    __slots__ = (
+        "_answer",
+        "_condemned",
+        "_source",
+        "first",
+        "gets_asset",
+        "gone",
+        "left",
+        "offers",
+        "pays_asset",
+        "pool",
+    )
+
     def __init__(
-        self, terms: Terms, offers: Sequence[BookOffer], funds: Funds, pool: PoolSide | None, close_time: int
+        self, pays_asset: Asset, gets_asset: Asset, offers: Iterator[RestingOffer], pool: PoolSide | None
     ) -> None:
-        self._offers = offers
-        self._count = len(offers)
-        self._funds_of = funds
-        self._close_time = close_time
+        self.pays_asset, self.gets_asset = pays_asset, gets_asset
+        self._source: Iterator[RestingOffer] | None = offers
+        self.offers: list[RestingOffer] = []
         self.pool = pool
-        self._crossing = terms.style is Style.OFFER
-        self._pool_ahead = terms.style is Style.LEG_POOL_AHEAD
-        self._taker = terms.taker
-        self._limit = terms.limit
-        self._well_within = None if terms.limit is None else mul_near(terms.limit, _CLEARLY)
-        self._want, self._cap = terms.want, terms.cap
-        self._purse = None if terms.funds is None else Purse(terms.funds)
-        self._xrp_in = terms.side is Side.SELL
-        self._scale_down = scaled_down_drops if self._xrp_in else scaled_down_issued
-        self._first = 0
-        self._left: dict[int, tuple[Decimal, Decimal]] = {}
-        self._funds: dict[str, Purse | None] = {}
-        self._pool_rounds = 0
-        self._pool_answer: tuple[Decimal | None, PoolOffer | None] | None = None
-        self._cur_pays = self._cur_gets = ZERO
-        self._cur_funds: Purse | None = None
-        self.taken: dict[int, tuple[Decimal, Decimal]] = {}
+        self._answer: tuple[object, PoolOffer | None] | None = None
+        self.first = 0
+        self.left: dict[int, tuple[Decimal, Decimal]] = {}
         self.gone: set[int] = set()
-        self.removed: dict[int, RemovalReason] = {}
-        self.stale: dict[int, RemovalReason] = {}
-        self.pool_pays = self.pool_gets = ZERO
-        self.paid = self.got = ZERO
-        self.rounds = 0
+        self._condemned: list[tuple[int, RemovalReason]] = []
 
-    def run(self) -> None:
-        """Make rounds until nothing more is wanted, may be paid, or is on offer within the limit."""
-        want_left, cap_left = self._want, self._cap
-        paid: list[Decimal] = []
-        got: list[Decimal] = []
-        paid_total = got_total = ZERO
-        while want_left > 0 and (cap_left is None or cap_left > 0) and self.rounds < ROUNDS_MAX:
-            wanted = self._wanted(want_left)
-            if wanted is None:
-                break
-            done = self._round(wanted, cap_left)
-            if done is None or not self._acceptable(done, wanted != want_left):
-                self._clean()
-                break
-            self._commit(done)
-            self._clean()
-            self.rounds += 1
-            paid.append(done.paid)
-            got.append(done.got)
-            paid_total, got_total = total(paid), total(got)
-            want_left = sub_near(self._want, got_total)
-            if self._cap is not None:
-                cap_left = sub_near(self._cap, paid_total)
-        self.paid, self.got = add_near(self.paid, paid_total), add_near(self.got, got_total)
+    def has(self, at: int) -> bool:
+        """Tell whether there is an offer at place `at`, which may be one behind the last known."""
+        if at < len(self.offers):
+            return True
+        if self._source is not None:
+            for offer in self._source:
+                self.offers.append(offer)
+                return True
+            self._source = None
+        return False
 
-    def run_on(self, want: Decimal, cap: Decimal | None) -> None:
-        """Make a further run for these amounts on top of what was taken: the next round of a leg."""
-        self._want, self._cap = want, cap
-        self.run()
+    def raw_tip(self) -> Decimal | None:
+        """Return the best rate in the book, stale offers included: the server asks before it cleans."""
+        return self.offers[self.first].rate if self.has(self.first) else None
 
-    def _wanted(self, want_left: Decimal) -> Decimal | None:
-        """Return how much this round may get; None if nothing meets the limit (limitOut, qualityUpperBound).
+    def best_rate(self) -> Decimal | None:
+        """Return a rate that nothing on offer beats: the best offer's or, before its fee, the pool's."""
+        rate = self.raw_tip()
+        pool = self.pool
+        if pool is not None and pool.pays > 0 and pool.gets > 0:
+            spot = pool.spot_rate()
+            if rate is None or spot < rate:
+                return spot
+        return rate
 
-        Where the pool is the best offer its average price falls with the amount, so the amount is cut
-        to what meets the limit on average.
+    def received_by(self, owner: str, done: Pass) -> list[Decimal]:
+        """Return what `owner` receives in a pass for each of his own offers taken."""
+        return [take[1] for take in done.takes if self.offers[take[0]].owner == owner]
+
+    def pool_offer(self, bound: Decimal | None, context: Context) -> PoolOffer | None:
+        """Return what the pool offers ahead of a book of rate `bound` (None: none that counts)."""
+        if self.pool is None or context.pool_rounds >= POOL_ROUNDS_MAX:
+            return None
+        asked = (bound, context.several, context.several and context.pool_rounds)
+        if self._answer is None or self._answer[0] != asked:
+            if context.several:
+                answer = self.pool.numbered_offer(context.pool_rounds, bound)
+            else:
+                answer = self.pool.offer(bound)
+            self._answer = (asked, answer)
+        return self._answer[1]
+
+    def condemn(self, at: int, reason: RemovalReason) -> None:
+        """Mark an offer for removal whatever becomes of the round."""
+        self._condemned.append((at, reason))
+
+    def clean(self, removals: Removals) -> None:
+        """Take out of the book what was condemned, and note it."""
+        if self._condemned:
+            for at, reason in self._condemned:
+                self._remove(at, reason, removals, lasting=True)
+            self._condemned.clear()
+        while self.first in self.gone:
+            self.first += 1
+
+    def commit(self, done: Pass, removals: Removals) -> None:
+        """Make what a pass did true, and note the offers that it left without funds."""
+        for at, _, _, _, left_pays, left_gets, gone in done.takes:
+            self.left[at] = (left_pays, left_gets)
+            if gone:
+                self.gone.add(at)
+        for at, reason in done.passed:
+            self._remove(at, reason, removals, lasting=False)
+
+    def _remove(self, at: int, reason: RemovalReason, removals: Removals, *, lasting: bool) -> None:
+        self.gone.add(at)
+        index = self.offers[at].index
+        if index not in removals:
+            removals[index] = Removal(index=index, reason=reason, lasting=lasting)
+
+    def swapped(self) -> None:
+        """The pool's amounts changed: what it offered before is no longer true."""
+        self._answer = None
+
+
+class BookStep:
+    """A book as one link of a chain.
+
+    taker: who takes. bound: where an offer is crossed by this book alone, the worst acceptable rate; None
+    otherwise. threshold: where an offer is crossed, the worst acceptable rate of the whole chain, None
+    otherwise. wallet: of what owners give. in_fee: billionths. used: offers that the last pass looked at.
+    """
+
+    __slots__ = (
+        "_at_rate",
+        "_bound",
+        "_context",
+        "_credits",
+        "_cur_gets",
+        "_cur_pays",
+        "_cur_purse",
+        "_free",
+        "_gives_free",
+        "_least",
+        "_out_fee",
+        "_receives_free",
+        "_scale_down",
+        "_taker",
+        "_threshold",
+        "_wallet",
+        "book",
+        "in_fee",
+        "used",
+    )
+
+    def __init__(
+        self,
+        book: Book,
+        wallet: Wallet,
+        context: Context,
+        *,
+        taker: str,
+        bound: Decimal | None,
+        threshold: Decimal | None,
+    ) -> None:
+        self.book = book
+        self._wallet, self._context = wallet, context
+        self._taker, self._bound, self._threshold = taker, bound, threshold
+        self.in_fee = self._out_fee = PARITY
+        self._free = True
+        self._receives_free: str | None = None
+        self._gives_free: str | None = None
+        self._credits: Wallet | None = None
+        if book.pays_asset.issuer:
+            scale, self._scale_down = scaled_up_issued, scaled_down_issued
+            least = _LEAST_ISSUED
+        else:
+            scale, self._scale_down = scaled_up_drops, scaled_down_drops
+            least = ONE
+        if book.gets_asset.issuer:
+            self._at_rate = AtRate(ZERO, scale, divided_down_issued, PARITY)
+        else:
+            self._at_rate = AtRate(ZERO, scale, divided_down_drops, PARITY)
+            least = ZERO
+        self._least = least
+        self.used = 0
+
+    def charge(self, in_fee: int, out_fee: int, *, receives_free: str | None, gives_free: str | None) -> None:
+        """Set the fees, in billionths, and who is excused from each as the owner of an offer.
+
+        (BookOfferCrossingStep: getOfrInRate, getOfrOutRate.)
         """
-        limit = self._limit
-        if limit is None:
-            return want_left
-        book_rate = self._raw_tip()
-        offer = self._pool_offer(book_rate)
-        pool_best = offer is not None and (book_rate is None or offer.rate < book_rate)
-        best = offer.rate if offer is not None and pool_best else book_rate
-        if self._crossing and (best is None or best > limit):
-            return None
-        if not pool_best or self.pool is None:
-            return want_left
-        cut = self.pool.gets_at_average(limit)
-        if cut is None:
-            return want_left
-        if not self._xrp_in:
-            cut = whole_near(cut)
-        return want_left if near_rates(cut, want_left, _SAME_AMOUNT) else min(cut, want_left)
+        self.in_fee, self._out_fee = in_fee, out_fee
+        self._free = in_fee == out_fee == PARITY
+        self._receives_free, self._gives_free = receives_free, gives_free
 
-    def _acceptable(self, done: _Round, was_cut: bool) -> bool:
-        """Tell whether a round's own rate meets the limit, but for rounding where the amount was cut."""
-        if self._well_within is None or self._limit is None:
-            return True
-        if done.paid < mul_near(self._well_within, done.got):
-            return True
-        rate = rate_of(done.paid, done.got)
-        return rate <= self._limit or (was_cut and near_rates(rate, self._limit, _SAME_RATE))
+    def credit_to(self, wallet: Wallet) -> None:
+        """Note what owners receive in `wallet`: where other offers of the chain give that asset."""
+        self._credits = wallet
 
-    def _round(self, want: Decimal, cap: Decimal | None) -> _Round | None:
-        done = self._walk(Getting(want))
-        if done.got <= 0:
-            return None
-        if done.got != want and len(done.takes) + bool(done.pool_gets) > 1:
-            # The server repeats the round with exactly what it could get: sums are rounded anew.
-            done = self._walk(Getting(done.got))
-        if done.overdrawn:
-            return None
-        if self._purse is not None:
-            funds = self._purse.spendable
-            cap = funds if cap is None else min(cap, funds)
-            if cap <= 0:
-                return None
-        if cap is not None and cap < done.paid:
-            done = self._walk(Paying(cap, done.paid, done.got))
-            if done.got <= 0 or done.paid != cap or done.overdrawn:
-                return None
-        return done
+    @property
+    def several(self) -> bool:
+        """More than one strand competes."""
+        return self._context.several
 
-    def _walk(self, hand: Hand) -> _Round:
+    def tip(self) -> tuple[Decimal, bool] | None:
+        """Return the best rate on offer, fees aside, and whether it is the pool's; None for none."""
+        book_rate = self.book.raw_tip()
+        if self.book.pool is not None:
+            offer = self._pool_offer(book_rate)
+            if offer is not None and (book_rate is None or offer.rate < book_rate):
+                return offer.rate, True
+        return None if book_rate is None else (book_rate, False)
+
+    def _pool_offer(self, book_rate: Decimal | None) -> PoolOffer | None:
+        """Return the pool's offer ahead of a book of `book_rate`.
+
+        Who crosses at a limit below that rate is not kept from the pool by the book (qualityThreshold).
+        The limit of a chain of two books is compared as well, though it is a number in other units.
+        """
+        threshold = self._threshold
+        if threshold is not None and book_rate is not None and threshold < book_rate:
+            book_rate = book_rate if self._context.several else None
+        return self.book.pool_offer(book_rate, self._context)
+
+    def walk(self, hand: Hand) -> Pass:
         """Offer the hand everything of one rate, best first (BookStep.cpp, forEachOffer)."""
-        done = _Round()
-        at = self._step(done, self._first)
-        rate = self._offers[at].rate if at >= 0 else None
-        pool_offer = self._pool_offer(rate)
+        book = self.book
+        done = Pass()
+        self.used = 0
+        at = self._step(done, book.first)
+        rate = book.offers[at].rate if at >= 0 else None
+        limit = self._bound
         level: Decimal | None = None
         attempted = False
-        if self.pool is not None and pool_offer is not None:
-            if self._crossing and self._limit is not None and pool_offer.rate > self._limit:
+        pool = book.pool
+        pool_offer = None if pool is None else self._pool_offer(rate)
+        if pool is not None and pool_offer is not None:
+            if limit is not None and pool_offer.rate > limit:
                 return done
-            self._take_pool(done, hand, self.pool, pool_offer)
+            self._take_pool(done, hand, pool, pool_offer)
             level, attempted = pool_offer.rate, True
-        limit = self._limit if self._crossing else None
         while at >= 0:
-            offer = self._offers[at]
+            offer = book.offers[at]
             if level is None:
                 level = offer.rate
             elif level != offer.rate:
                 break
             if limit is not None:
-                if offer.owner == self._taker and offer.rate <= limit:
-                    self._condemn(at, RemovalReason.SELF_CROSSED)
+                if offer.rate > limit:
+                    break
+                if offer.owner == self._taker:
+                    book.condemn(at, RemovalReason.SELF_CROSSED)
                     level = level if attempted else None
                     at = self._step(done, at + 1)
                     continue
-                if offer.rate > limit:
-                    break
             attempted = True
             if not self._take_offer(done, hand, at, offer):
                 break
@@ -258,148 +367,108 @@ class Crossing:
         done.paid, done.got = hand.result()
         return done
 
-    def _take_pool(self, done: _Round, hand: Hand, pool: PoolSide, offer: PoolOffer) -> None:
-        hand.take(FromPool(pool), offer.pays, offer.gets)
-        done.pool_pays, done.pool_gets = hand.taken_pays, hand.taken_gets
+    def _take_pool(self, done: Pass, hand: Hand, pool: PoolSide, offer: PoolOffer) -> None:
+        fee = self.in_fee
+        if self._context.several:
+            source: Source = self._at_rate
+            self._at_rate.rate, self._at_rate.fee = offer.rate, fee
+        else:
+            source = FromPool(pool, fee)
+        hand.take(source, ratio_up(offer.pays, fee, PARITY), offer.gets, offer.pays)
+        done.pool_pays, done.pool_gets = hand.owner_pays, hand.taken_gets
         # More than the pool offered: its invariant check refuses the whole round (AMMOffer.cpp).
-        done.overdrawn = hand.taken_pays > offer.pays or hand.taken_gets > offer.gets
+        done.overdrawn = hand.owner_pays > offer.pays or hand.taken_gets > offer.gets
+        self._context.pool_used = True
 
-    def _take_offer(self, done: _Round, hand: Hand, at: int, offer: BookOffer) -> bool:
+    def _take_offer(self, done: Pass, hand: Hand, at: int, offer: RestingOffer) -> bool:
         """Take from the offer `_step` stopped at; True if it is used up and the next may follow."""
-        pays, gets, purse = self._cur_pays, self._cur_gets, self._cur_funds
+        pays, gets, purse = self._cur_pays, self._cur_gets, self._cur_purse
         offered_pays, offered_gets = pays, gets
-        if purse is not None and purse.spendable < gets:
-            offered_gets = purse.spendable
-            offered_pays = min(self._scale_down(offered_gets, offer.rate), pays)
-        whole = hand.take(AtRate(offer.rate, self._xrp_in), offered_pays, offered_gets)
+        owner, rate = offer.owner, offer.rate
+        if self._free:
+            in_fee = out_fee = PARITY
+        else:
+            in_fee = PARITY if owner == self._receives_free else self.in_fee
+            out_fee = PARITY if owner == self._gives_free else self._out_fee
+        gives = gets if out_fee == PARITY else ratio_down(gets, out_fee, PARITY)
+        if purse is not None and purse.spendable < gives:
+            gives = purse.spendable
+            offered_gets = ratio_down(gives, PARITY, out_fee)
+            offered_pays = min(self._scale_down(offered_gets, rate), pays)
+        source = self._at_rate
+        source.rate, source.fee = rate, in_fee
+        step_pays = offered_pays if in_fee == PARITY else ratio_up(offered_pays, in_fee, PARITY)
+        whole = hand.take(source, step_pays, offered_gets, offered_pays)
         if not hand.took:
             return False
-        left_pays = sub_near(pays, hand.taken_pays)
-        left_gets = sub_near(gets, hand.taken_gets)
+        owner_pays, taken_gets = hand.owner_pays, hand.taken_gets
+        if not whole:
+            gives = ratio_down(taken_gets, out_fee, PARITY)
+        left_pays = sub_near(pays, owner_pays)
+        left_gets = sub_near(gets, taken_gets)
         # Two amounts that differ by less than a unit of the 16th digit leave nothing.
         gone = whole or left_pays <= 0 or left_gets <= 0
-        done.takes.append((at, hand.taken_pays, hand.taken_gets, left_pays, left_gets, gone))
+        done.takes.append((at, owner_pays, taken_gets, gives, left_pays, left_gets, gone))
         if purse is not None:
-            done.funds[offer.owner] = purse.debited(hand.taken_gets)
+            self._wallet.pending[owner] = purse.debited(gives)
+        if self._credits is not None:
+            self._credits.credit(owner, owner_pays)
         return gone
 
-    def _step(self, done: _Round, at: int) -> int:
+    def _step(self, done: Pass, at: int) -> int:
         """Return the place of the next offer that can be taken, from `at` on; -1 if there is none.
 
-        Stale offers on the way are condemned; one that only this round's own takes made unfunded is
+        Stale offers on the way are condemned; one that only this pass's own takes made unfunded is
         passed over and goes with the round (OfferStream.cpp, step).
         """
-        while at < self._count:
-            if at not in self.gone:
-                reason = self._stale_reason(done, at)
+        book = self.book
+        while book.has(at):
+            if at not in book.gone:
+                if self.used >= OFFERS_MAX:
+                    self._context.too_long = True
+                    return -1
+                self.used += 1
+                reason = self._stale_reason(at)
                 if reason is None:
                     return at
-                owner = self._offers[at].owner
-                if reason is not RemovalReason.EXPIRED and owner in done.funds:
+                if reason is not RemovalReason.EXPIRED and self._wallet.changed(book.offers[at].owner):
                     done.passed.append((at, reason))
                 else:
-                    self._condemn(at, reason)
+                    book.condemn(at, reason)
             at += 1
         return -1
 
-    def _stale_reason(self, done: _Round, at: int) -> RemovalReason | None:
-        offer = self._offers[at]
-        if offer.expiration is not None and offer.expiration <= self._close_time:
+    def _stale_reason(self, at: int) -> RemovalReason | None:
+        book = self.book
+        offer = book.offers[at]
+        if offer.expiration is not None and offer.expiration <= self._context.close_time:
             return RemovalReason.EXPIRED
-        left = self._left.get(at)
+        left = book.left.get(at)
         if left is not None:
             pays, gets = left
-        elif self._xrp_in:
-            pays, gets = Decimal(offer.base_drops), offer.quote
         else:
-            pays, gets = offer.quote, Decimal(offer.base_drops)
+            pays, gets = offer.pays, offer.gets
         if pays <= 0 or gets <= 0:
             return RemovalReason.DUST
-        owner = offer.owner
-        purse = done.funds.get(owner)
-        if purse is None:
-            purse = self._purse_of(owner)
+        purse = self._wallet.purse(offer.owner)
         funds = None if purse is None else purse.spendable
         if funds is not None and funds <= 0:
             return RemovalReason.UNFUNDED
-        if self._xrp_in and self._is_dust(offer.rate, pays, gets, funds):
+        if self._least and self._is_dust(offer.rate, pays, gets, funds):
             return RemovalReason.DUST
-        self._cur_pays, self._cur_gets, self._cur_funds = pays, gets, purse
+        self._cur_pays, self._cur_gets, self._cur_purse = pays, gets, purse
         return None
 
     def _is_dust(self, rate: Decimal, pays: Decimal, gets: Decimal, funds: Decimal | None) -> bool:
-        """Tell whether whole drops would make the rest of a bid worse than its rate (OfferStream.cpp)."""
+        """Tell whether rounding makes the rest of an offer worse than its rate (OfferStream.cpp).
+
+        Asked where XRP is paid, whose drops are coarse, and between two tokens if less is paid than got.
+        """
+        if self._least is _LEAST_ISSUED and pays >= gets:
+            return False
         if funds is not None and funds < gets:
-            pays = min(scaled_down_drops(funds, rate), pays)
+            pays = min(self._scale_down(funds, rate), pays)
             gets = funds
-        if pays <= 0:
+        if pays < self._least:
             return True
-        return pays <= ONE and rate_of(pays, gets) > rate
-
-    def _purse_of(self, owner: str) -> Purse | None:
-        if owner in self._funds:
-            return self._funds[owner]
-        answer = self._funds_of(owner)
-        purse = None
-        if answer is not None:
-            funds = Decimal(answer) if isinstance(answer, int) else answer
-            purse = Purse(funds)
-        self._funds[owner] = purse
-        return purse
-
-    @property
-    def funds(self) -> Decimal | None:
-        """What the taker can still pay; None if that was never limited."""
-        return None if self._purse is None else self._purse.spendable
-
-    def _condemn(self, at: int, reason: RemovalReason) -> None:
-        self.stale.setdefault(at, reason)
-
-    def _clean(self) -> None:
-        for at in self.stale:
-            self.gone.add(at)
-        while self._first < self._count and self._first in self.gone:
-            self._first += 1
-
-    def _commit(self, done: _Round) -> None:
-        for at, pays, gets, left_pays, left_gets, gone in done.takes:
-            before = self.taken.get(at)
-            if before is not None:
-                pays, gets = add_near(before[0], pays), add_near(before[1], gets)
-            self.taken[at] = (pays, gets)
-            self._left[at] = (left_pays, left_gets)
-            if gone:
-                self.gone.add(at)
-        for at, reason in done.passed:
-            self.gone.add(at)
-            self.removed[at] = reason
-        self._funds.update(done.funds)
-        if self._purse is not None:
-            self._purse = self._purse.debited(done.paid)
-        if done.pool_gets and self.pool is not None:
-            self.pool.swap(done.pool_pays, done.pool_gets)
-            self.pool_pays = add_near(self.pool_pays, done.pool_pays)
-            self.pool_gets = add_near(self.pool_gets, done.pool_gets)
-            self._pool_rounds += 1
-            self._pool_answer = None
-
-    def left_of(self, at: int) -> tuple[Decimal, Decimal]:
-        """Return (pays, gets) left of the offer at place `at`, which must have been taken from."""
-        return self._left[at]
-
-    def _raw_tip(self) -> Decimal | None:
-        """Return the best rate in the book, stale offers included: the server asks before it cleans."""
-        return self._offers[self._first].rate if self._first < self._count else None
-
-    def _pool_offer(self, book_rate: Decimal | None) -> PoolOffer | None:
-        if self.pool is None or self._pool_rounds >= POOL_ROUNDS_MAX:
-            return None
-        bound = book_rate
-        out_of_reach = (
-            self._crossing and self._limit is not None and book_rate is not None and self._limit < book_rate
-        )
-        if self._pool_ahead or out_of_reach:
-            bound = None
-        if self._pool_answer is None or self._pool_answer[0] != bound:
-            self._pool_answer = (bound, self.pool.offer(bound))
-        return self._pool_answer[1]
+        return pays == self._least and rate_of(pays, gets) > rate

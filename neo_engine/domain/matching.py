@@ -1,16 +1,11 @@
-"""What a transaction takes from the book and the pool, and what is left of it: as the server does it.
+"""What a transaction takes from the pair's book and pool, and what is left of it: as the server does it.
 
 Theory. A taker is an OfferCreate on the pair, a Payment between XRP and the token, or one leg of an
-order that only passes through the pair. All three walk the same liquidity (crossing.py); they differ in
-what limits them and in what happens to the rest (rippled CreateOffer.cpp, Payment.cpp; docs
-"OfferCreate", "Payment"; docs/ledger-rules.md in short):
+order that only passes through the pair. All three are runs of the one engine (flow.py, and
+offer_crossing.py for an OfferCreate) through a market that holds this one book and this one pool; this
+module only puts the question in the engine's words and its answer in the pair's: drops and RLUSD.
 
-* an OfferCreate is rounded to the issuer's tick first (the buyer's payment, the seller's receipt),
-  then crosses at its rate or better, then rests at its ORIGINAL rate with the amounts scaled down;
-* a Payment delivers up to an amount for up to another; no rate bounds the offers it takes;
-* a leg takes for a known amount in, or out, at any rate.
-
-`match` is pure: liquidity in, result out. Amounts are drops and RLUSD; rates as in `BookOffer`.
+`match` is pure: liquidity in, result out. Rates are as in `BookOffer`.
 
 1. The taker never pays more than he offered or has, and an OfferCreate never a worse rate than its own.
 2. What takers pay and get is what offers and pool get and give, to the unit (token sums to 16 digits).
@@ -21,33 +16,35 @@ The token must have no transfer fee (`TransferRate` unset): RLUSD has none, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from enum import Enum
 
 import msgspec
 from msgspec.structs import replace
 
-from neo_engine.domain.amm import Pool, PoolSide, fee_units_for
-from neo_engine.domain.assets import Side
+from neo_engine.domain.amm import Pool, fee_units_for
+from neo_engine.domain.assets import XRP, Asset, Side
 from neo_engine.domain.book import BookOffer
-from neo_engine.domain.crossing import Crossing, Funds, RemovalReason, Style, Terms
 from neo_engine.domain.errors import InvariantViolation
-from neo_engine.domain.number import ZERO
-from neo_engine.domain.rounding import tick_rounded
-from neo_engine.domain.steps import (
-    divided_down_drops,
-    divided_down_issued,
-    next_better,
-    rate_of,
-    scaled_up_drops_loosely,
-    scaled_up_issued,
-    sub_near,
+from neo_engine.domain.flow import Run
+from neo_engine.domain.liquidity import (
+    PARITY,
+    CrossRequest,
+    PoolState,
+    Removal,
+    RestingOffer,
 )
+from neo_engine.domain.number import ZERO
+from neo_engine.domain.offer_crossing import ALL_DROPS, ALL_ISSUED, cross_run
+from neo_engine.domain.steps import add_near, rate_of
 
-#: What "as much as possible" is to the server (STAmount.h: cMaxNative; half of cMaxValue at 10^80).
-_ALL_DROPS = Decimal(9_000_000_000_000_000_000)
-_ALL_ISSUED = Decimal("4999999999999999E80")
+#: The pair's token. Its name and issuer play no part here: nobody is charged a transfer fee.
+_TOKEN = Asset("token", "issuer")
+_ASKS = (_TOKEN, XRP)
+_BIDS = (XRP, _TOKEN)
+
+Funds = Callable[[str], Decimal | int | None]
 
 
 class OrderKind(Enum):
@@ -132,13 +129,6 @@ class Take(msgspec.Struct, frozen=True, kw_only=True):
     gone: bool
 
 
-class Removal(msgspec.Struct, frozen=True, kw_only=True):
-    """An offer that left the book untouched by the taker (or after its take, for want of funds)."""
-
-    index: str
-    reason: RemovalReason
-
-
 class Remainder(msgspec.Struct, frozen=True, kw_only=True):
     """What rests in the book: at the rate of the order as rounded to the tick, before any crossing."""
 
@@ -166,6 +156,52 @@ class MatchResult(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int = 0
 
 
+class _PairMarket:
+    """The pair's book and pool as the engine asks for them."""
+
+    __slots__ = ("_bids", "_liquidity", "parent_close_time")
+
+    def __init__(self, liquidity: Liquidity, side: Side) -> None:
+        self._liquidity = liquidity
+        self._bids = side is Side.SELL
+        self.parent_close_time = liquidity.parent_close_time
+
+    def offers(self, pays: Asset, gets: Asset) -> Iterator[RestingOffer]:  # noqa: ARG002
+        """Yield the book's offers as the taker sees them."""
+        for offer in self._liquidity.offers:
+            drops = Decimal(offer.base_drops)
+            yield RestingOffer(
+                index=offer.index,
+                owner=offer.owner,
+                rate=offer.rate,
+                pays=drops if self._bids else offer.quote,
+                gets=offer.quote if self._bids else drops,
+                expiration=offer.expiration,
+            )
+
+    def funds(self, owner: str, asset: Asset) -> Decimal | None:  # noqa: ARG002
+        """Return how much of what he offers an owner can give now."""
+        funds = self._liquidity.funds(owner)
+        return Decimal(funds) if isinstance(funds, int) else funds
+
+    def pool(self, pays: Asset, gets: Asset, taker: str) -> PoolState | None:  # noqa: ARG002
+        """Return the pool as `taker` sees it."""
+        pool = self._liquidity.pool
+        if pool is None:
+            return None
+        drops = Decimal(pool.base_drops)
+        return PoolState(
+            account=pool.account,
+            pays=drops if self._bids else pool.quote,
+            gets=pool.quote if self._bids else drops,
+            fee_units=fee_units_for(pool, taker, self.parent_close_time),
+        )
+
+    def transfer_rate(self, issuer: str) -> int:  # noqa: ARG002
+        """Return the rate of nothing."""
+        return PARITY
+
+
 def match(order: TakerOrder, liquidity: Liquidity) -> MatchResult:
     """Return what `order` does to `liquidity`. Raises InvariantViolation for an order without amounts."""
     if order.kind is OrderKind.OFFER:
@@ -178,108 +214,62 @@ def _match_offer(order: TakerOrder, liquidity: Liquidity) -> MatchResult:
         raise InvariantViolation("match: an OfferCreate needs both amounts")
     if order.expiration is not None and order.expiration <= liquidity.parent_close_time:
         return MatchResult(outcome=Outcome.EXPIRED)
-    # A tick has at least three digits, so it moves an amount by 1 % at most and never to nothing.
-    base_drops, quote, rest_rate = tick_rounded(
-        order.side, order.base_drops, order.quote, liquidity.tick_size, sell=order.sell
-    )
-    if order.funds is not None and order.funds <= 0:
-        return MatchResult(outcome=Outcome.UNFUNDED)
-    base = Decimal(base_drops)
-    pays, gets = (quote, base) if order.side is Side.BUY else (base, quote)
-    limit = rate_of(pays, gets)
-    funds = None if order.funds is None else Decimal(order.funds)
-    cap = pays if funds is None else min(pays, funds)
-    everything = _ALL_DROPS if order.side is Side.BUY else _ALL_ISSUED
-    run = _run(
-        order,
-        liquidity,
-        Terms(
-            style=Style.OFFER,
+    buys, drops = order.side is Side.BUY, Decimal(order.base_drops)
+    pays_asset, gets_asset = _ASKS if buys else _BIDS
+    crossed = cross_run(
+        CrossRequest(
             taker=order.taker,
-            side=order.side,
-            limit=next_better(limit) if order.passive else limit,
-            want=everything if order.sell else gets,
-            cap=cap,
-            funds=funds,
+            pays_asset=pays_asset,
+            gets_asset=gets_asset,
+            pays=order.quote if buys else drops,
+            gets=drops if buys else order.quote,
+            funds=None if order.funds is None else Decimal(order.funds),
+            tick_size=liquidity.tick_size,
+            sell=order.sell,
+            passive=order.passive,
+            immediate_or_cancel=order.immediate_or_cancel,
+            fill_or_kill=order.fill_or_kill,
+            owner_may_rest=order.may_rest,
         ),
+        _PairMarket(liquidity, order.side),
     )
-    crossed = run.got > 0
-    if crossed and order.fill_or_kill:
-        crossed = run.paid == cap if order.sell else run.got == gets
-    left = _remainder(order, run, pays, gets, limit) if crossed else (pays, gets)
-    if left[0] <= 0 or left[1] <= 0:
-        return _result(order, liquidity, run, Outcome.DONE)
-    unchanged = left == (pays, gets)
-    if order.fill_or_kill or (order.immediate_or_cancel and unchanged):
-        return _killed(liquidity, run, Outcome.KILLED)
-    if order.immediate_or_cancel:
-        return _result(order, liquidity, run, Outcome.DONE)
-    if not order.may_rest:
-        if unchanged:
-            return _killed(liquidity, run, Outcome.NO_RESERVE)
-        return _result(order, liquidity, run, Outcome.DONE)
-    pays, gets = left
-    rest_base, rest_quote = (gets, pays) if order.side is Side.BUY else (pays, gets)
-    remainder = Remainder(
-        base_drops=int(rest_base),
-        quote=rest_quote,
-        rate=rest_rate,
-    )
-    if not crossed:
-        return MatchResult(
-            outcome=Outcome.DONE, removals=_removals(liquidity, run.stale), remainder=remainder
-        )
-    return _result(order, liquidity, run, Outcome.DONE, remainder)
-
-
-def _remainder(
-    order: TakerOrder, run: Crossing, pays: Decimal, gets: Decimal, limit: Decimal
-) -> tuple[Decimal, Decimal]:
-    """Return (pays, gets) of what is left after crossing, scaled to keep the offer's rate.
-
-    fixReducedOffersV1: rounded so that the rest is never worse for its takers than its own rate.
-    """
-    if run.funds is not None and run.funds <= 0:
-        return ZERO, ZERO
-    if order.sell:
-        left = max(ZERO, sub_near(pays, run.paid))
-        if not left:
-            return ZERO, ZERO
-        divide = divided_down_drops if order.side is Side.BUY else divided_down_issued
-        return left, divide(left, limit)
-    left = max(ZERO, sub_near(gets, run.got))
-    if not left:
-        return ZERO, ZERO
-    scale = scaled_up_issued if order.side is Side.BUY else scaled_up_drops_loosely
-    return scale(left, limit), left
+    outcome, run, rest = Outcome(crossed.result), crossed.run, crossed.rest
+    if run is None:
+        return MatchResult(outcome=outcome)
+    remainder = None
+    if rest is not None:
+        base, quote = (rest.gets, rest.pays) if buys else (rest.pays, rest.gets)
+        remainder = Remainder(base_drops=int(base), quote=quote, rate=rest.rate)
+    if not crossed.moved:
+        # Nothing is exchanged, but stale offers met on the way stay deleted (ledger-rules, Replace).
+        lasting = tuple([removal for removal in run.removals.values() if removal.lasting])
+        return MatchResult(outcome=outcome, removals=lasting, remainder=remainder)
+    return _result(order, liquidity, run, remainder)
 
 
 def _match_payment(order: TakerOrder, liquidity: Liquidity) -> MatchResult:
     rounds = order.rounds or (order.base_drops,)
-    first = rounds[0]
-    pays, gets = _in_and_out(order, first)
+    pays, gets = _in_and_out(order, rounds[0])
     if pays is None and gets is None:
         raise InvariantViolation("match: a payment or leg needs an amount in or out")
     limit = None
     if order.limit_quality and pays is not None and gets is not None:
         limit = rate_of(pays, gets)
-    everything = _ALL_DROPS if order.side is Side.BUY else _ALL_ISSUED
-    run = _run(
-        order,
-        liquidity,
-        Terms(
-            style=Style.LEG_POOL_AHEAD if order.pool_ahead else Style.PAYMENT,
-            taker=order.taker,
-            side=order.side,
-            limit=limit,
-            want=everything if gets is None else gets,
-            cap=pays,
-            funds=None if order.funds is None else Decimal(order.funds),
-        ),
+    everything = ALL_DROPS if order.side is Side.BUY else ALL_ISSUED
+    run = Run(
+        _PairMarket(liquidity, order.side),
+        source=order.taker,
+        destination=order.taker,
+        strands=(_ASKS,) if order.side is Side.BUY else (_BIDS,),
+        funds=None if order.funds is None else Decimal(order.funds),
+        room=None,
+        limit=limit,
+        crossing=False,
+        pool_ahead=order.pool_ahead,
     )
-    for more in rounds[1:]:
-        pays, gets = _in_and_out(order, more)
-        run.run_on(everything if gets is None else gets, pays)
+    for drops in rounds:
+        pays, gets = _in_and_out(order, drops)
+        run.run(everything if gets is None else gets, pays)
     if order.kind is OrderKind.PAYMENT:
         if run.got != gets and not order.partial:
             return MatchResult(outcome=Outcome.PATH_PARTIAL)
@@ -287,7 +277,7 @@ def _match_payment(order: TakerOrder, liquidity: Liquidity) -> MatchResult:
             return MatchResult(outcome=Outcome.PATH_DRY)
         if order.deliver_min is not None and run.got < order.deliver_min:
             return MatchResult(outcome=Outcome.PATH_PARTIAL)
-    return _result(order, liquidity, run, Outcome.DONE)
+    return _result(order, liquidity, run, None)
 
 
 def _in_and_out(order: TakerOrder, base_drops: int | None) -> tuple[Decimal | None, Decimal | None]:
@@ -295,67 +285,42 @@ def _in_and_out(order: TakerOrder, base_drops: int | None) -> tuple[Decimal | No
     return (order.quote, base) if order.side is Side.BUY else (base, order.quote)
 
 
-def _run(order: TakerOrder, liquidity: Liquidity, terms: Terms) -> Crossing:
-    pool = liquidity.pool
-    side = None
-    if pool is not None:
-        xrp_in = order.side is Side.SELL
-        base = Decimal(pool.base_drops)
-        side = PoolSide(
-            pays=base if xrp_in else pool.quote,
-            gets=pool.quote if xrp_in else base,
-            fee_units=fee_units_for(pool, order.taker, liquidity.parent_close_time),
-            xrp_in=xrp_in,
-        )
-    run = Crossing(terms, liquidity.offers, liquidity.funds, side, liquidity.parent_close_time)
-    run.run()
-    return run
-
-
-def _removals(liquidity: Liquidity, reasons: dict[int, RemovalReason]) -> tuple[Removal, ...]:
-    offers = liquidity.offers
-    return tuple(Removal(index=offers[at].index, reason=reason) for at, reason in reasons.items())
-
-
-def _killed(liquidity: Liquidity, run: Crossing, outcome: Outcome) -> MatchResult:
-    """Nothing is exchanged, but stale offers met on the way stay deleted (ledger-rules, Replace)."""
-    return MatchResult(outcome=outcome, removals=_removals(liquidity, run.stale))
-
-
-def _result(
-    order: TakerOrder,
-    liquidity: Liquidity,
-    run: Crossing,
-    outcome: Outcome,
-    remainder: Remainder | None = None,
-) -> MatchResult:
+def _result(order: TakerOrder, liquidity: Liquidity, run: Run, remainder: Remainder | None) -> MatchResult:
+    """Add up what the rounds of a run did to each offer and to the pool."""
     buys = order.side is Side.BUY
-    takes = []
-    for at, (pays, gets) in run.taken.items():
-        left_pays, left_gets = run.left_of(at)
-        takes.append(
-            Take(
-                index=liquidity.offers[at].index,
-                base_drops=int(gets if buys else pays),
-                quote=pays if buys else gets,
-                left_base_drops=int(left_gets if buys else left_pays),
-                left_quote=left_pays if buys else left_gets,
-                gone=at in run.gone,
+    book = run.only_book
+    takes: dict[int, Take] = {}
+    pool_pays = pool_gets = ZERO
+    for _, done in run.log:
+        one = done.passes[0]
+        for at, pays, gets, _, left_pays, left_gets, _ in one.takes:
+            base, quote = (gets, pays) if buys else (pays, gets)
+            left_base, left_quote = (left_gets, left_pays) if buys else (left_pays, left_gets)
+            before = takes.get(at)
+            if before is not None:
+                base, quote = base + before.base_drops, add_near(quote, before.quote)
+            takes[at] = Take(
+                index=book.offers[at].index,
+                base_drops=int(base),
+                quote=quote,
+                left_base_drops=int(left_base),
+                left_quote=left_quote,
+                gone=at in book.gone,
             )
-        )
+        if one.pool_gets:
+            pool_pays, pool_gets = add_near(pool_pays, one.pool_pays), add_near(pool_gets, one.pool_gets)
     pool_after = None
-    if run.pool_gets and run.pool is not None and liquidity.pool is not None:
-        pool_base, pool_quote = (run.pool.gets, run.pool.pays) if buys else (run.pool.pays, run.pool.gets)
+    if pool_gets and book.pool is not None and liquidity.pool is not None:
+        pool_base, pool_quote = (book.pool.gets, book.pool.pays) if buys else (book.pool.pays, book.pool.gets)
         pool_after = replace(liquidity.pool, base_drops=int(pool_base), quote=pool_quote)
-    reasons = run.stale | run.removed if run.removed else run.stale
     return MatchResult(
-        outcome=outcome,
-        takes=tuple(takes),
-        removals=_removals(liquidity, reasons) if reasons else (),
+        outcome=Outcome.DONE,
+        takes=tuple(takes.values()),
+        removals=tuple(run.removals.values()),
         base_drops=int(run.got if buys else run.paid),
         quote=run.paid if buys else run.got,
-        pool_base_drops=int(run.pool_gets if buys else run.pool_pays),
-        pool_quote=run.pool_pays if buys else run.pool_gets,
+        pool_base_drops=int(pool_gets if buys else pool_pays),
+        pool_quote=pool_pays if buys else pool_gets,
         pool_after=pool_after,
         remainder=remainder,
         rounds=run.rounds,

@@ -36,8 +36,8 @@ from neo_engine.domain.number import (
     ONE,
     UP,
     issued,
-    whole,
 )
+from neo_engine.domain.steps import rate_of
 
 TICK_SIZE_OFF = 16  # a TickSize of 16 digits is the full precision: nothing is rounded
 TICK_SIZE_MIN = 3  # rippled AccountSet: 3..15, or 0/16 for off
@@ -53,6 +53,8 @@ _TICK = {
 }
 
 Stored = tuple[int, Decimal, Decimal]
+StoredAny = tuple[Decimal, Decimal, Decimal]
+Amount = tuple[Decimal, bool]
 
 
 def _quotient(numerator: Decimal, denominator: Decimal) -> Decimal:
@@ -98,7 +100,7 @@ def rate_code(rate: Decimal) -> str:
 
 
 def tick_rounded(side: Side, base_drops: int, quote: Decimal, tick_size: int, *, sell: bool) -> Stored:
-    """Return (base_drops, quote, rate) of anyone's offer after the ledger's tick rounding.
+    """Return (base_drops, quote, rate) of anyone's offer on the pair after the ledger's tick rounding.
 
     side: SELL pays XRP (an ask), BUY pays the token (a bid). sell: it carries tfSell. tick_size:
     significant digits, 16 for off. No amount of a drop or more rounds to nothing, since three digits
@@ -108,20 +110,47 @@ def tick_rounded(side: Side, base_drops: int, quote: Decimal, tick_size: int, *,
         raise BadNumber(
             f"offer: {base_drops} drops and {quote} must be positive and within the ledger's limits"
         )
-    rate = offer_rate(side, base_drops, quote)
+    drops = Decimal(base_drops)
+    if side is Side.SELL:
+        drops, quote, rate = tick_rounded_any((drops, True), (quote, False), tick_size, sell=sell)
+    else:
+        quote, drops, rate = tick_rounded_any((quote, False), (drops, True), tick_size, sell=sell)
+    return int(drops), quote, rate
+
+
+def _priced(taker_gets: Decimal, rate: Decimal, *, whole_drops: bool) -> Decimal:
+    """Return what an offer of `taker_gets` asks for at `rate` (STAmount.cpp, multiply)."""
+    exact = _STORED.multiply(taker_gets, rate)
+    return exact.to_integral_value(NEAREST) if whole_drops else _in_range(exact)
+
+
+def _afforded(taker_pays: Decimal, rate: Decimal, *, whole_drops: bool) -> Decimal:
+    """Return what an offer gives that asks for `taker_pays` at `rate` (STAmount.cpp, divide)."""
+    if whole_drops:
+        return _quotient(taker_pays, rate).to_integral_value(NEAREST)
+    return _in_range(rate_of(taker_pays, rate))
+
+
+def tick_rounded_any(pays: Amount, gets: Amount, tick_size: int, *, sell: bool) -> StoredAny:
+    """Return (pays, gets, rate) of an offer between any two assets after the ledger's tick rounding.
+
+    pays, gets: its TakerGets and TakerPays, each an amount and whether it is XRP in drops. rate:
+    TakerPays / TakerGets. With tfSell TakerPays is recomputed, else TakerGets. Raises BadNumber for
+    amounts that are not positive or that no ledger can hold.
+    """
+    (paid, pays_xrp), (got, gets_xrp) = pays, gets
+    if not (paid > 0 and got > 0):
+        raise BadNumber(f"offer: {paid} and {got}: both amounts must be positive")
+    rate = rate_of(got, paid)
     tick = _TICK.get(tick_size)
     if tick is None:
-        return base_drops, quote, rate
+        return paid, got, _in_range(rate)
     rate = tick.plus(rate)
-    base_is_recomputed = (side is Side.BUY) == sell
-    if base_is_recomputed:
-        exact = _STORED.multiply(quote, rate) if sell else _quotient(quote, rate)
-        base_drops = whole(exact, NEAREST)
-    elif sell:
-        quote = _in_range(_STORED.multiply(Decimal(base_drops), rate))
+    if sell:
+        got = _priced(paid, rate, whole_drops=gets_xrp)
     else:
-        quote = ledger_divide(Decimal(base_drops), rate)
-    return base_drops, quote, offer_rate(side, base_drops, quote)
+        paid = _afforded(got, rate, whole_drops=pays_xrp)
+    return paid, got, _in_range(rate_of(got, paid))
 
 
 def stored_amounts(side: Side, base_drops: int, quote: Decimal, tick_size: int) -> Stored:

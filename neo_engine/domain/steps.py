@@ -6,6 +6,8 @@ and a taker's amounts agree with the ledger's only if the quirks are kept:
 * rates: `rate_of`, the server's `divide` (rounding.py tells its rule);
 * offers: a product or quotient is truncated, or rounded up from its 17th digit on (STAmount.cpp,
   `mulRoundStrict`, `divRoundStrict`); a partial take of an offer rounds in its owner's favour;
+* transfer fees: a ratio of two integers, cut after 18 digits, rounded to 16 and, upwards, given one unit
+  more wherever anything was cut (IOUAmount.cpp, `mulRatio`);
 * pools: `Number` rounds sums and products correctly in any direction, but a quotient is truncated
   to 17 or 18 digits first, so a remainder below that is not seen (Number.cpp, 16-digit range).
 
@@ -59,6 +61,7 @@ _down17 = _context(_GUARDED, ROUND_DOWN).plus
 _up18 = _context(_GUARDED + 1, ROUND_UP).plus
 _div18 = _context(_GUARDED + 1, ROUND_DOWN).divide
 _near_plus, _ceiling_plus = _near.plus, _ceiling.plus
+_RATIO_DIGITS = 18  # digits that `mulRatio` keeps: what a 64-bit mantissa surely holds
 _LOWEST_FIVE = -200  # below the last place of any quotient of two amounts the ledger can hold
 _FIVES = [Decimal(5).scaleb(exponent) for exponent in range(_LOWEST_FIVE, 201)]
 
@@ -185,6 +188,54 @@ def scaled_up_drops_loosely(amount: Decimal, rate: Decimal) -> Decimal:
     value //= 10**cut
     value += 9 if cut >= 2 else 10
     return Decimal(value // 10)
+
+
+def _log10_up(value: int) -> int:
+    """Return the smallest power of ten that is not below `value`, as its exponent; 0 for 0."""
+    return len(str(value - 1)) if value > 1 else 0
+
+
+def _ratio(amount: Decimal, numerator: int, denominator: int) -> tuple[Decimal, bool]:
+    """Return issued `amount` * numerator / denominator rounded to nearest, and whether digits were cut."""
+    mantissa, exponent = _mantissa(amount)
+    low, rest = divmod(mantissa * numerator, denominator)
+    if rest:
+        room = _RATIO_DIGITS - _log10_up(low)
+        exponent -= room
+        more, rest = divmod(rest * 10**room, denominator)
+        low = low * 10**room + more
+    return _near_plus(Decimal(low).scaleb(exponent)), bool(rest)
+
+
+def ratio_up(amount: Decimal, numerator: int, denominator: int) -> Decimal:
+    """Return issued `amount` * numerator / denominator rounded up, as transfer fees are (`mulRatio`).
+
+    The server rounds to nearest first and then adds a unit of the 16th digit if anything was cut below
+    the 18th; so the result may lie a unit above the exact one rounded up, or, where the cut digits are
+    only the 17th and 18th, below it.
+    """
+    if numerator == denominator or not amount:
+        return amount
+    result, cut = _ratio(amount, numerator, denominator)
+    return result.next_plus(_near) if cut else result
+
+
+def ratio_down(amount: Decimal, numerator: int, denominator: int) -> Decimal:
+    """Return issued `amount` * numerator / denominator "rounded down": to nearest (`mulRatio`)."""
+    if numerator == denominator or not amount:
+        return amount
+    return _ratio(amount, numerator, denominator)[0]
+
+
+def divided_up_issued(amount: Decimal, rate: Decimal) -> Decimal:
+    """Return amount / rate in issued units rounded up by the server's older rule (`divRound`).
+
+    Rounded up at the 17th or 18th digit, cut at the 17th, rounded up at the 16th.
+    """
+    a, a_exponent = _mantissa(amount)
+    b, b_exponent = _mantissa(rate)
+    value = Decimal(-(-(a * 10**_GUARDED) // b)).scaleb(a_exponent - b_exponent - _GUARDED)
+    return _up16(_down17(value))
 
 
 def whole_down(value: Decimal) -> Decimal:

@@ -40,6 +40,7 @@ def side(pool: Pool, *, xrp_in: bool, fee_units: int | None = None) -> PoolSide:
         gets=pool.quote if xrp_in else base,
         fee_units=pool.trading_fee if fee_units is None else fee_units,
         xrp_in=xrp_in,
+        xrp_out=not xrp_in,
     )
 
 
@@ -127,19 +128,19 @@ def test_without_a_book_the_pool_offers_ninety_nine_hundredths() -> None:
 
 
 def test_an_empty_pool_offers_nothing() -> None:
-    empty = PoolSide(pays=D(0), gets=D(5), fee_units=300, xrp_in=True)
+    empty = PoolSide(pays=D(0), gets=D(5), fee_units=300, xrp_in=True, xrp_out=False)
     assert empty.offer(None) is None
-    assert PoolSide(pays=D(5), gets=D(0), fee_units=300, xrp_in=True).offer(None) is None
+    assert PoolSide(pays=D(5), gets=D(0), fee_units=300, xrp_in=True, xrp_out=False).offer(None) is None
 
 
 def test_a_pool_of_one_drop_has_nothing_to_offer() -> None:
-    assert PoolSide(pays=D(5), gets=D(1), fee_units=300, xrp_in=False).offer(None) is None
+    assert PoolSide(pays=D(5), gets=D(1), fee_units=300, xrp_in=False, xrp_out=True).offer(None) is None
 
 
 def test_a_swap_too_small_for_a_drop_is_no_offer() -> None:
-    tiny = PoolSide(pays=D(1), gets=D(40), fee_units=0, xrp_in=False)
+    tiny = PoolSide(pays=D(1), gets=D(40), fee_units=0, xrp_in=False, xrp_out=True)
     assert tiny.offer(D("0.0251")) is None  # 0.02 drops would be fair
-    small = PoolSide(pays=D(40), gets=D(1), fee_units=0, xrp_in=True)
+    small = PoolSide(pays=D(40), gets=D(1), fee_units=0, xrp_in=True, xrp_out=False)
     assert small.offer(D("40.1")) is None
 
 
@@ -171,8 +172,65 @@ def test_an_offer_that_rounding_made_too_dear_is_shrunk_once_or_not_made(
 ) -> None:
     # Just outside the fee band the whole offer is tiny against the pool and its last digits decide.
     units = 1000 if rate.startswith("0.65") else 300
-    pool = PoolSide(pays=D(pays), gets=D(gets), fee_units=units, xrp_in=xrp_in)
+    pool = PoolSide(pays=D(pays), gets=D(gets), fee_units=units, xrp_in=xrp_in, xrp_out=not xrp_in)
     offer = pool.offer(D(rate))
     assert (offer is not None) is offered
     if offer is not None:
         assert offer.pays / offer.gets <= D(rate)
+
+
+def test_numbered_offers_grow_like_fibonacci_numbers() -> None:
+    pool = PoolSide(pays=D(10**6), gets=D(10**6), fee_units=0, xrp_in=False, xrp_out=False)
+    offers = [pool.numbered_offer(number, None) for number in range(6)]
+    gets = [offer.gets for offer in offers if offer is not None]
+    # 250 in, a quarter per mille: 10^12 / 1000250 = 999750.0624843789|05..., where the quotient's 17th
+    # digit is 0, so that rounding up leaves it; the rest of the million goes out.
+    assert gets[0] == D("249.9375156211")
+    assert gets == [gets[0] * times for times in (1, 1, 2, 3, 5, 8)]
+    assert offers[0] is not None
+    assert offers[0].pays == D(250)
+
+
+def test_a_numbered_offer_in_drops_is_whole() -> None:
+    pool = PoolSide(pays=D(10_001), gets=D(10_001), fee_units=0, xrp_in=True, xrp_out=False)
+    offer = pool.numbered_offer(0, None)
+    assert offer is not None
+    assert offer.pays == 3  # 2.50025 rounded up
+
+
+def test_a_numbered_offer_keeps_to_its_size_after_swaps() -> None:
+    pool = PoolSide(pays=D(10**6), gets=D(10**6), fee_units=0, xrp_in=False, xrp_out=False)
+    first = pool.numbered_offer(1, None)
+    pool.swap(D(1000), D(999))
+    second = pool.numbered_offer(1, None)
+    assert first is not None
+    assert second is not None
+    assert second.gets == first.gets
+    assert second.pays > first.pays
+
+
+def test_a_numbered_offer_the_pool_cannot_make_is_none() -> None:
+    empty = PoolSide(pays=D(5), gets=D(0), fee_units=0, xrp_in=False, xrp_out=False)
+    assert empty.numbered_offer(0, None) is None
+    small = PoolSide(pays=D(1000), gets=D(1000), fee_units=0, xrp_in=False, xrp_out=False)
+    # 0.2499 times 6765 is more than 1000.
+    assert small.numbered_offer(19, None) is None
+    # Its spot is 1; 1.0005 is beaten by the first offer (1.00025), 1.0001 and 1 are not.
+    assert small.numbered_offer(0, D("1.0005")) is not None
+    assert small.numbered_offer(0, D("1.0001")) is None
+    assert small.numbered_offer(0, D(1)) is None
+
+
+def test_between_two_tokens_a_pool_is_sized_by_what_is_paid() -> None:
+    # Without fee, from 1 to 1.21 the amounts move by the root, 1.1: 100 in.
+    pool = PoolSide(pays=D(1000), gets=D(1000), fee_units=0, xrp_in=False, xrp_out=False)
+    offer = pool.offer(D("1.21"))
+    assert offer is not None
+    assert abs(offer.pays - 100) < D("1E-9")
+    assert abs(offer.gets - D(1000) / 11) < D("1E-9")
+
+
+def test_a_swap_is_seen_from_the_other_side() -> None:
+    back = PoolSide(pays=D(1000), gets=D(500), fee_units=0, xrp_in=False, xrp_out=False)
+    back.swap(D(10), D(20), forwards=False)
+    assert (back.pays, back.gets) == (D(980), D(510))

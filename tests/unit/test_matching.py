@@ -16,10 +16,9 @@ from msgspec.structs import replace
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookOffer
-from neo_engine.domain.crossing import RemovalReason
 from neo_engine.domain.errors import InvariantViolation
-from neo_engine.domain.hands import AtRate, Getting, Paying
 from neo_engine.domain.ledger import LedgerTransaction
+from neo_engine.domain.liquidity import RemovalReason
 from neo_engine.domain.matching import (
     Liquidity,
     MatchResult,
@@ -510,29 +509,6 @@ def test_a_pool_that_would_be_overdrawn_by_rounding_refuses_the_round() -> None:
     assert (dry.outcome, dry.takes, dry.pool_after) == (Outcome.PATH_DRY, (), None)
     whole = match(replace(pay, quote=D("8424334961.317250")), book)
     assert (whole.outcome, whole.pool_base_drops) == (Outcome.DONE, 16_371_585)
-
-
-def test_paying_no_more_than_the_backward_direction_gets_no_more_than_it() -> None:
-    # Backwards 4 was had for 10. Forwards 10 would get 5; the part of 4 costs 9.6, that is 10, too.
-    hand = Paying(D(10), D(10), D(4))
-    assert hand.take(AtRate(D("2.4"), True), D(10), D(5))
-    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (D(10), D(4), (D(10), D(4)))
-    # At 2 the part of 4 costs only 8: then the two directions stay apart.
-    apart = Paying(D(10), D(10), D(4))
-    apart.take(AtRate(D(2), True), D(10), D(5))
-    assert apart.result() == (D(10), D(5))
-
-
-def test_the_second_of_two_takes_is_made_to_agree_with_the_backward_direction() -> None:
-    hand = Paying(D(20), D(20), D(9))
-    hand.take(AtRate(D(2), True), D(10), D(5))
-    hand.take(AtRate(D("2.4"), True), D(10), D(5))
-    assert (hand.taken_pays, hand.taken_gets, hand.result()) == (D(10), D(4), (D(20), D(9)))
-    assert not hand.take(AtRate(D(2), True), D(10), D(5))
-
-
-def test_hands_that_took_nothing_have_nothing() -> None:
-    assert Getting(D(5)).result() == Paying(D(5), D(5), D(5)).result() == (D(0), D(0))
 
 
 def test_what_a_discarded_look_ahead_found_stale_stays_removed() -> None:

@@ -115,3 +115,37 @@ def test_drops_lose_their_fraction_in_the_named_direction() -> None:
     assert steps.whole_down(D("1.9")) == 1
     assert steps.whole_up(D("1.1")) == steps.whole_near(D("1.5")) == 2
     assert steps.unchanged(D("1.9")) == D("1.9")
+
+
+def test_a_transfer_fee_that_comes_out_even_is_exact() -> None:
+    assert steps.ratio_up(D(100), 1_002_000_000, 10**9) == D("100.2")
+    assert steps.ratio_down(D("100.2"), 10**9, 1_002_000_000) == D(100)
+    assert steps.ratio_up(D(7), 10**9, 10**9) == steps.ratio_down(D(7), 10**9, 10**9) == D(7)
+    assert steps.ratio_up(D(0), 1_002_000_000, 10**9) == steps.ratio_down(D(0), 2, 3) == D(0)
+
+
+def test_a_ratio_rounded_up_is_rounded_to_nearest_and_then_gains_a_unit() -> None:
+    # 0.333333333333333333 (18 digits, more were cut): nearest 0.3333333333333333, plus a unit.
+    assert steps.ratio_up(D(1), 1, 3) == D("0.3333333333333334")
+    # 0.666666666666666666: nearest is already above, and it gains a unit all the same.
+    assert steps.ratio_up(D(2), 1, 3) == D("0.6666666666666668")
+    # 1.000000000000001 * 1.002 = 1.002000000000001|002: the last 2 is the 19th digit.
+    assert steps.ratio_up(D("1.000000000000001"), 1_002_000_000, 10**9) == D("1.002000000000002")
+
+
+def test_a_ratio_with_nothing_below_the_eighteenth_digit_gains_no_unit() -> None:
+    # 1.500000000000001|5 and 1.500000000000004|5 are ties: to the even digit, even where that is down.
+    assert steps.ratio_up(D("1.000000000000001"), 3, 2) == D("1.500000000000002")
+    assert steps.ratio_up(D("1.000000000000003"), 3, 2) == D("1.500000000000004")
+
+
+def test_a_ratio_rounded_down_is_rounded_to_nearest() -> None:
+    assert steps.ratio_down(D(1), 1, 3) == D("0.3333333333333333")
+    assert steps.ratio_down(D(2), 1, 3) == D("0.6666666666666667")
+
+
+def test_what_a_gateways_fee_did_not_take_is_rounded_up() -> None:
+    assert steps.divided_up_issued(D("100.2"), D("1.002")) == D(100)
+    assert steps.divided_up_issued(D(1), D(3)) == D("0.3333333333333334")
+    # 1/999 = 0.001001001001001001|001: rounded up at the 17th digit, then at the 16th.
+    assert steps.divided_up_issued(D(1), D(999)) == D("0.001001001001001002")
