@@ -1,17 +1,21 @@
-"""The commands that look after the data: backup, restore, kill, capital, config."""
+"""The commands that look after the data: backup, restore, kill, capital, config, verify-model."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from neo_engine.config import config_json, load_config
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
-from neo_engine.domain.errors import BadNumber, StateError, UsageError
+from neo_engine.domain.errors import BadNumber, FeedError, StartupFailure, StateError, UsageError
 from neo_engine.domain.number import parse_number
+from neo_engine.feed.lines import LineReader
 from neo_engine.ops.clock import SystemClock, iso
 from neo_engine.ops.control import (
     REFUSED_SUFFIX,
@@ -21,6 +25,7 @@ from neo_engine.ops.control import (
     request_kill,
 )
 from neo_engine.ops.logs import setup_logging
+from neo_engine.simulator.verify import Verdict, verify
 from neo_engine.state import backup as backups
 from neo_engine.state import queries
 from neo_engine.state.lock import InstanceLock, database_lock_path, holder
@@ -160,3 +165,40 @@ def config(options: argparse.Namespace) -> int:
     else:
         print(f"{options.config}: good", file=sys.stderr)
     return 0
+
+
+def verify_model(options: argparse.Namespace) -> int:
+    """Run a recording through the model ledger and print how far they agree."""
+    try:
+        with closing(LineReader(options.recording)) as reader:
+            verdict = verify(_lines(reader), str(options.recording))
+    except FeedError as error:
+        raise StartupFailure(str(error)) from error
+    if options.json:
+        print(msgspec.json.encode(verdict).decode())
+    else:
+        _print_verdict(verdict)
+    return 0
+
+
+def _lines(reader: LineReader) -> Iterator[bytes]:
+    while (line := reader.next_line()) is not None:
+        yield line
+    if reader.failure is not None:
+        raise FeedError(f"recording {reader.failure.text}; name another file")
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    total = verdict.transactions
+    print(f"{'transactions':28}{total:>9,}")
+    for name, count in (
+        ("exact result codes", verdict.exact_result_codes),
+        ("same effects, within 1e-9", verdict.same_effects),
+        ("exact metadata", verdict.exact_metadata),
+    ):
+        # Cut, not rounded: 100.000 % means every one.
+        thousandths = count * 100_000 // total if total else 0
+        print(f"{name:28}{count:>9,}{thousandths // 1000:>6}.{thousandths % 1000:03} %")
+    print(f"{'end state of the chained run':28}{'equal' if verdict.end_state_equal else 'different':>9}")
+    for one in verdict.differences:
+        print(f"  {one.count:>6,}  {one.type}: {one.cause}; first: {one.example}")

@@ -3,12 +3,12 @@
     python tools/cut_recording.py IN OUT --from A --count N [--check-every K] [--drop-signatures]
 
 A is the first ledger's place in IN (0 = its first), N how many are kept. The new header's `state` is the
-state of the ledger just before the cut: the old one rolled forward with the metadata of every
-transaction skipped. Owner directories are left out (nothing of a market is read from them); book
-directories keep their `Indexes`, because those give time priority. `fair_price`, where a recording has
-it, is always dropped: it is for judging a strategy, not for trading on. With --check-every K the server's
-own answers (asks, bids, amm, accounts) stay only on the first kept ledger and every K-th after it. With
---drop-signatures TxnSignature and SigningPubKey go: nothing reads them and they do not compress.
+state of the ledger just before the cut, every entry of it: the old one rolled forward with the metadata of
+every transaction skipped (neo_engine/simulator/truth.py), so the model ledger can be run on the cut. What an
+earlier cut has left out of IN's header cannot be put back. `fair_price`, where a recording has it, is always
+dropped: it is for judging a strategy, not for trading on. With --check-every K the server's own answers
+(asks, bids, amm, accounts) stay only on the first kept ledger and every K-th after it. With --drop-signatures
+TxnSignature and SigningPubKey go: nothing reads them and they do not compress.
 
 The file is written next to OUT first and renamed when it is whole.
 """
@@ -17,108 +17,20 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from neo_engine.simulator.model.fields import fields_to_wire
+from neo_engine.simulator.model.genesis import state_from_wire
+from neo_engine.simulator.model.state import State
+from neo_engine.simulator.truth import follow, missing_directories
+
 CHECK_FIELDS = ("asks", "bids", "amm", "accounts")
 SIGNATURE_FIELDS = ("TxnSignature", "SigningPubKey")
-#: Metadata leaves out what has its default value; an entry in a state has it.
-DEFAULTS: dict[str, dict[str, object]] = {
-    "AccountRoot": {"Flags": 0, "OwnerCount": 0},
-    "DirectoryNode": {"Flags": 0},
-    "Offer": {"BookNode": "0", "Flags": 0, "OwnerNode": "0"},
-    "RippleState": {"HighNode": "0", "LowNode": "0"},
-}
-DIRECTORY_SPACE = b"\x00d"  # rippled LedgerNameSpace::DIR_NODE: what a directory page's index is hashed with
-
 Entry = dict[str, Any]
-
-
-def page_index(root: str, page: int) -> str:
-    """Return the ledger index of a directory's page (rippled keylet::page: the root itself is page 0)."""
-    if page == 0:
-        return root
-    digest = hashlib.sha512(DIRECTORY_SPACE + bytes.fromhex(root) + page.to_bytes(8, "big")).digest()
-    return digest[:32].hex().upper()
-
-
-class State:
-    """The ledger's entries by index, followed transaction by transaction."""
-
-    def __init__(self, entries: list[Entry]) -> None:
-        self.entries = {entry["index"]: entry for entry in entries}
-
-    def apply(self, transaction: Entry) -> None:
-        """Apply one transaction's metadata."""
-        for node in transaction["meta"]["AffectedNodes"]:
-            ((action, body),) = node.items()
-            if action == "CreatedNode":
-                self._create(body, transaction)
-            elif action == "ModifiedNode":
-                self._modify(body, transaction)
-            else:
-                self._delete(body)
-
-    def _create(self, body: Entry, transaction: Entry) -> None:
-        kind, index = body["LedgerEntryType"], body["LedgerIndex"]
-        entry = {**DEFAULTS.get(kind, {}), **body.get("NewFields", {})}
-        entry |= {"LedgerEntryType": kind, "index": index}
-        entry |= {"PreviousTxnID": transaction["hash"], "PreviousTxnLgrSeq": transaction["ledger_index"]}
-        if kind == "DirectoryNode":
-            # The offer that made this page may stand before it in the metadata, and is listed already.
-            entry["Indexes"] = self.entries.get(index, {}).get("Indexes", [])
-        self.entries[index] = entry
-        if kind == "Offer":
-            self._page_of(entry).append(index)
-
-    def _modify(self, body: Entry, transaction: Entry) -> None:
-        if self._left_out(body):
-            return
-        entry = self.entries[body["LedgerIndex"]]
-        final = body.get("FinalFields", {})
-        entry.update(final)
-        if final:
-            for name in body.get("PreviousFields", {}).keys() - final.keys():
-                entry.pop(name, None)
-        if "PreviousTxnID" in entry or "PreviousTxnID" in body:
-            entry |= {"PreviousTxnID": transaction["hash"], "PreviousTxnLgrSeq": transaction["ledger_index"]}
-
-    def _delete(self, body: Entry) -> None:
-        if self._left_out(body):
-            return
-        entry = self.entries.pop(body["LedgerIndex"])
-        if entry["LedgerEntryType"] == "Offer":
-            page = self._page_of(entry)
-            if entry["index"] in page:
-                page.remove(entry["index"])
-
-    def _left_out(self, body: Entry) -> bool:
-        """True for an owner directory that an earlier cut has left out."""
-        return body["LedgerEntryType"] == "DirectoryNode" and body["LedgerIndex"] not in self.entries
-
-    def _page_of(self, offer: Entry) -> list[str]:
-        """Return the list of offers in the book directory's page; a throw-away one if the page is gone."""
-        index = page_index(offer["BookDirectory"], int(offer["BookNode"], 16))
-        page = self.entries.setdefault(
-            index, {"LedgerEntryType": "DirectoryNode", "Flags": 0, "RootIndex": offer["BookDirectory"]}
-        )
-        page["index"] = index
-        indexes: list[str] = page.setdefault("Indexes", [])
-        return indexes
-
-    def listed(self) -> list[Entry]:
-        """Return every entry except owner directories, and except pages that nothing is left in."""
-        return [entry for _, entry in sorted(self.entries.items()) if _kept(entry)]
-
-
-def _kept(entry: Entry) -> bool:
-    if entry["LedgerEntryType"] != "DirectoryNode":
-        return True
-    return "Owner" not in entry and bool(entry.get("Indexes"))
 
 
 def lines_of(path: Path) -> Iterator[Entry]:
@@ -134,13 +46,17 @@ def cut(source: Path, first: int, count: int, check_every: int, drop_signatures:
     """Yield the lines of the cut. Raises ValueError if the recording has fewer ledgers."""
     lines = lines_of(source)
     header = next(lines)
-    state, start = State(header["state"]), header["start_ledger"]
+    state, start = state_from_wire(header["state"]), header["start_ledger"]
+    if missing_directories(state) and first:
+        raise ValueError(
+            f"{source}: its header lacks directories, so it cannot be rolled forward; cut from 0"
+        )
     for place, line in enumerate(lines):
         if place < first:
             start = _roll(state, start, line)
             continue
         if place == first:
-            yield header | {"start_ledger": start, "state": state.listed()}
+            yield header | {"start_ledger": start, "state": listed(state)}
         yield _kept_line(line, (place - first) % check_every == 0, drop_signatures)
         if place + 1 == first + count:
             return
@@ -149,10 +65,15 @@ def cut(source: Path, first: int, count: int, check_every: int, drop_signatures:
     )
 
 
+def listed(state: State) -> list[Entry]:
+    """Return every entry as a header has it, in the ledger's order."""
+    return [fields_to_wire(entry) | {"index": index} for index, entry in sorted(state.entries.items())]
+
+
 def _roll(state: State, start: Entry, line: Entry) -> Entry:
     burnt = 0
     for transaction in line["transactions"]:
-        state.apply(transaction)
+        follow(state, transaction["meta"], transaction["hash"], transaction["ledger_index"])
         burnt += int(transaction["tx_json"]["Fee"])
     closed = line["ledger"]
     return {

@@ -106,7 +106,7 @@ def account_events(
         dust_quote=dust.quote,
         rounding=left.quote,
         unexplained_drops=left.base_drops,
-        unexplained=abs(left.quote) > _tolerance(line, fills, transfer_rate),
+        unexplained=abs(left.quote) > _tolerance(line, touched, fills, transfer_rate),
     )
 
 
@@ -210,11 +210,18 @@ def _with_rounding(fills: tuple[OwnFill, ...], rounding: Decimal) -> tuple[OwnFi
     return (*fills[:-1], booked)
 
 
-def _tolerance(line: LineChange | None, fills: tuple[OwnFill, ...], transfer_rate: Decimal) -> Decimal:
-    """Return how much token rounding and the transfer fee can explain: one unit a change of the line."""
+def _tolerance(
+    line: LineChange | None, touched: list[OfferChange], fills: tuple[OwnFill, ...], transfer_rate: Decimal
+) -> Decimal:
+    """Return how much token rounding and the transfer fee can explain: one unit a change of the line.
+
+    A unit is that of the larger one of line and offers: an offer may list far more than its owner has, and
+    what was taken of it is known to its own last digit only.
+    """
     if line is None:
         return ZERO
-    largest = max(abs(line.balance), abs(line.previous_balance))
+    listed = [change.previous_quote for change in touched]
+    largest = max(abs(line.balance), abs(line.previous_balance), *listed)
     unit = ZERO if not largest else Decimal(1).scaleb(largest.adjusted() - ISSUED_DIGITS + 1)
     given = sum((fill.quote for fill in fills if fill.side is Side.BUY), ZERO)
     return unit * max(1, len(fills)) + given * (transfer_rate - ONE)

@@ -1,0 +1,1 @@
+"""One module a transaction type: what is checked, and what it changes."""
