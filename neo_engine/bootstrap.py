@@ -24,16 +24,20 @@ from neo_engine.domain.number import drops_from_xrp
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
 from neo_engine.feed.recorded import RecordedFeed, parse_speed
+from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock
 from neo_engine.session import Decide, Opening, Session, SessionResult, TickView, record_failed_start
+from neo_engine.simulator.agents.settings import DEFAULT_MARKET, market_settings
 from neo_engine.state.manager import StateManager
 from neo_engine.state.options import options_of
 from neo_engine.tick import decide
 
 EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "calm.jsonl.gz"
+EMBEDDED_SECONDS = 2_100  # of feed time in it
+RECORDED, SIMULATED = "recorded", "simulated"
 PAPER_AGENT = "neo"  # the recordings' name for the account a paper session trades as
 PAPER_ADDRESS = "paper-account"  # of a recording that names none
 SPEED_MAX = "max"
@@ -44,7 +48,10 @@ log = logging.getLogger("neo_engine")
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line chose. recording None: the embedded one. speed: real, a number or max."""
+    """What the command line chose. recording None: the embedded one. speed: real, a number or max.
+
+    market: of the simulated feed.
+    """
 
     config: Config
     db: Path
@@ -56,6 +63,15 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: int | None
     on_tick: Callable[[TickView], None]
     decide: Decide = decide
+    market: str = DEFAULT_MARKET
+
+
+class _Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A feed that is not open yet, what the session's row calls it, and what the operator is told of it."""
+
+    feed: RecordedFeed | SimulatedFeed
+    name: str
+    told: str
 
 
 def run_session(options: SessionOptions, clock: Clock) -> SessionResult:
@@ -65,12 +81,12 @@ def run_session(options: SessionOptions, clock: Clock) -> SessionResult:
     cannot begin; a start that failed after the database was open leaves a session row with
     `startup_failure`.
     """
-    path = _recording_path(options)
+    source = _source(options, clock)
     # The signals come first and go last: one that comes while the database is opened or closed must not
     # cut that short.
     with SignalFlags() as signals, _open_state(options, clock) as store:
         try:
-            return _run(options, clock, path, store, signals)
+            return _run(options, clock, source, store, signals)
         except (FeedError, StartupFailure) as error:
             record_failed_start(
                 store,
@@ -85,17 +101,13 @@ def run_session(options: SessionOptions, clock: Clock) -> SessionResult:
 
 
 def _run(
-    options: SessionOptions, clock: Clock, path: Path, store: StateManager, signals: SignalFlags
+    options: SessionOptions, clock: Clock, source: _Source, store: StateManager, signals: SignalFlags
 ) -> SessionResult:
     config = options.config
-    feed = RecordedFeed(
-        path,
-        speed=parse_speed(options.speed),
-        clock=clock,
-        silence_after_seconds=config.risk.stale_pull_seconds,
-    )
+    feed = source.feed
     with closing(feed):
         start = feed.start()
+        log.info("feed: %s", source.told)
         _check_pair(config, start.pair)
         book = BookTracker(start.state)
         _check_transfer_fee(book)
@@ -122,7 +134,7 @@ def _run(
             pair=start.pair.symbol,
             account=account.address,
             opening=opening,
-            recording=path.name,
+            recording=source.name,
             speed=options.speed,
             seed=options.seed,
             duration_seconds=options.duration_seconds,
@@ -164,20 +176,28 @@ def _open_state(options: SessionOptions, clock: Clock) -> Iterator[StateManager]
             log.error("closing the database: %s", error)
 
 
-def _recording_path(options: SessionOptions) -> Path:
-    if options.feed != "recorded":
+def _source(options: SessionOptions, clock: Clock) -> _Source:
+    config, speed = options.config, parse_speed(options.speed)
+    if options.feed not in (RECORDED, SIMULATED):
         raise UsageError(
             f"--feed {options.feed}: not in this version; use --feed recorded (with --recording FILE, "
-            "or without it for the recording that comes with NEO)"
+            "or without it for the recording that comes with NEO) or --feed simulated"
         )
-    if options.config.mode != "paper":
-        raise UsageError(
-            f"mode: {options.config.mode} in the configuration; a paper session needs mode: paper"
-        )
+    if config.mode != "paper":
+        raise UsageError(f"mode: {config.mode} in the configuration; a paper session needs mode: paper")
+    if options.feed == SIMULATED:
+        market_settings(options.market)  # an unknown one is refused before the database is touched
+        simulated = SimulatedFeed(options.market, seed=options.seed, speed=speed, clock=clock)
+        told = f"simulated, market {options.market}, seed {options.seed} (else: --market, --recording)"
+        return _Source(feed=simulated, name=simulated.source, told=told)
     path = options.recording or EMBEDDED_RECORDING
     if not path.is_file():
         raise UsageError(f"--recording {path}: no such file; give a recording (.jsonl or .jsonl.gz)")
-    return path
+    recorded = RecordedFeed(
+        path, speed=speed, clock=clock, silence_after_seconds=config.risk.stale_pull_seconds
+    )
+    told = f"recorded, {'the embedded recording' if options.recording is None else path}"
+    return _Source(feed=recorded, name=path.name, told=told)
 
 
 def _check_pair(config: Config, pair: Pair) -> None:

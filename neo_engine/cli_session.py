@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from neo_engine.bootstrap import SessionOptions, run_session
+from neo_engine.bootstrap import EMBEDDED_SECONDS, RECORDED, SIMULATED, SessionOptions, run_session
 from neo_engine.config import Config, load_config
 from neo_engine.domain.clock import ledger_seconds
 from neo_engine.domain.errors import StateError, UsageError
@@ -23,6 +23,7 @@ from neo_engine.ops.logs import setup_logging
 from neo_engine.report.live import make_viewer
 from neo_engine.scripted import Script, read_orders
 from neo_engine.session import Decide, SessionResult, TickView
+from neo_engine.simulator.agents.settings import DEFAULT_MARKET
 from neo_engine.state import queries
 from neo_engine.tick import decide
 
@@ -47,11 +48,28 @@ def paper(options: argparse.Namespace) -> int:
     """Run a timed paper session."""
     if options.endpoint:
         raise UsageError("--endpoint: only the xrpl feed has servers, and it is not in this version")
+    feed = chosen_feed(options)
     config = load_config(options.config)
-    result = _run(
-        options, config, mode="paper", feed=options.feed, duration=options.duration, decision=decide
-    )
+    result = _run(options, config, mode="paper", feed=feed, duration=options.duration, decision=decide)
     return _finish(options, result)
+
+
+def chosen_feed(options: argparse.Namespace) -> str:
+    """Return the feed of a paper session: as asked for, or the one that fits what else was asked for.
+
+    Raises UsageError for two choices that exclude each other.
+    """
+    feed: str | None = options.feed
+    if options.recording is not None and SIMULATED in (feed, options.market and SIMULATED):
+        raise UsageError("--recording: a simulated market reads no file; leave it or --market out")
+    if options.market is not None and feed not in (None, SIMULATED):
+        raise UsageError(f"--market: only the simulated feed has markets, not --feed {feed}; leave one out")
+    if feed is not None:
+        return feed
+    if options.recording is not None:
+        return RECORDED
+    long = options.market is not None or options.duration > EMBEDDED_SECONDS
+    return SIMULATED if long else RECORDED
 
 
 def replay(options: argparse.Namespace) -> int:
@@ -100,6 +118,7 @@ def _run(
     clock = SystemClock()
     quiet = options.quiet or options.json
     setup_logging(config.log.level, quiet=quiet)
+    market = getattr(options, "market", None) or DEFAULT_MARKET  # a replay knows no markets
     with closing(make_viewer(config, clock, quiet=quiet, speed=options.speed)) as viewer:
         on_tick: Callable[[TickView], None] = viewer.update
         return run_session(
@@ -109,6 +128,7 @@ def _run(
                 mode=mode,
                 feed=feed,
                 recording=options.recording,
+                market=market,
                 speed=options.speed,
                 seed=options.seed,
                 duration_seconds=duration,

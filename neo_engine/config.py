@@ -373,10 +373,10 @@ def _yaml_fault(error: yaml.YAMLError) -> str:
     return f"not valid YAML: {' '.join(str(error).split())}"
 
 
-def parse_config(text: str, source: str) -> Config:
-    """Return the checked configuration in `text`; `source` names it in errors.
+def read_yaml(text: str, source: str) -> dict[str, Any]:
+    """Return the mapping in `text`, its numbers exact; `source` names it in errors.
 
-    Raises ConfigError with every fault found.
+    Raises ConfigError for what is no YAML, repeats a key or holds no mapping.
     """
     try:
         raw = yaml.load(text, Loader=_ExactLoader)
@@ -386,6 +386,15 @@ def parse_config(text: str, source: str) -> Config:
         raise ConfigError(source, ("nested too deep; start from config/paper.yaml",)) from error
     if not isinstance(raw, dict):
         raise ConfigError(source, ("empty or not a mapping; start from config/paper.yaml",))
+    return raw
+
+
+def parse_config(text: str, source: str) -> Config:
+    """Return the checked configuration in `text`; `source` names it in errors.
+
+    Raises ConfigError with every fault found.
+    """
+    raw = read_yaml(text, source)
     faults = _retired_faults(raw)
     try:
         config = Config.model_validate(raw)

@@ -1,0 +1,10 @@
+"""Agents that trade on the model ledger: makers, takers, an arbitrageur, a liquidity provider, a bank.
+
+Reading order: settings, prices, hands, makers, takers, pool, careless, bank, market.
+"""
+
+from __future__ import annotations
+
+from neo_engine.simulator.agents.market import Market, open_market
+
+__all__ = ["Market", "open_market"]
