@@ -21,13 +21,14 @@ PYTHON :=
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help paper test check lint coverage bench setup clean
+.PHONY: help paper test check lint coverage bench js setup clean
 
 help:
 	@echo 'make paper   a paper session of $(DURATION) on the embedded default feed, then its report (DB=$(DB))'
 	@echo 'make test    every check and every test: what CI runs'
 	@echo 'make check   format, lint, types and style only'
 	@echo 'make bench   the benchmarks'
+	@echo 'make js      xrpl.js for the tests of the local server, where Node.js is installed'
 	@echo 'make clean   remove $(VENV) and caches; databases stay'
 
 # The report is printed for a session that ended as planned (0) or was halted (4); the session's own
@@ -57,6 +58,10 @@ coverage: $(DEV)
 
 bench: $(DEV)
 	$(PY) -m benchmarks.run
+
+# The JavaScript client that the tests run against the local server, for machines with Node.js.
+js:
+	cd tests/js && npm install --no-audit --no-fund --no-package-lock
 
 setup: $(DEV)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.measure import SERIES, machine
 
 ROOT = Path(__file__).resolve().parents[1]
+DAY_LEDGERS, QUICK_DAY_LEDGERS = 21_600, 1_800
 LONG_TICKS, QUICK_LONG_TICKS, FULL_LONG_TICKS = 100_000, 20_000, 1_000_000
 
 
@@ -30,9 +31,12 @@ def main() -> int:
     plan = [
         ["bench_strategy"],
         ["bench_core"],
+        ["bench_model", *series],
         ["bench_state", *(["500"] if options.quick else [])],
         ["bench_engine", *series],
         ["bench_session", *series],
+        ["bench_simulated", "--ledgers", str(QUICK_DAY_LEDGERS if options.quick else DAY_LEDGERS)],
+        ["bench_server", "--seconds", "10" if options.quick else "30"],
         ["bench_engine", "--long", "--ticks", str(ticks)],
     ]
     print(machine(), flush=True)

@@ -14,13 +14,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from neo_engine import __version__, cli_data, cli_session
+from neo_engine import __version__, cli_data, cli_session, cli_simulate
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
 from neo_engine.domain.halt import EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
 from neo_engine.domain.number import parse_number
 
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_DURATION_SECONDS = 10 * 365 * 86400
+FEEDS = ("recorded", "simulated", "xrpl")
 MAX_SEED_DIGITS = 18  # what SQLite's 64-bit INTEGER holds
 
 Command = Callable[[argparse.Namespace], int]
@@ -72,8 +73,13 @@ def _session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file, e.g. config/paper.yaml")
     parser.add_argument("--duration", type=duration, required=True, help="in the feed's time: 90s, 10m, 2h")
     parser.add_argument("--db", type=Path, required=True, help="database file; made when missing")
-    parser.add_argument("--feed", choices=("recorded", "simulated", "xrpl"), default="recorded")
+    parser.add_argument(
+        "--feed",
+        choices=FEEDS,
+        help="default: recorded, or simulated when the session outlasts the recording",
+    )
     parser.add_argument("--recording", type=Path, help="recording file; without it the embedded one")
+    parser.add_argument("--market", help="market of the simulated feed, e.g. calm or hostile")
     parser.add_argument("--speed", type=speed, default="real", help="real, N times real, or max")
     parser.add_argument("--seed", type=seed, default=1, help="of everything random in the session")
     parser.add_argument("--endpoint", action="append", default=[], help="server URL (xrpl feed only)")
@@ -121,6 +127,9 @@ def engine_parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     one.add_argument("--quiet", action="store_true")
 
+    text = "Serve a model network over the ledger's own API."
+    cli_simulate.add_arguments(verb("simulate", cli_simulate.simulate, text))
+
     one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
     one.add_argument("--db", type=Path, required=True)
     one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
@@ -145,6 +154,10 @@ def engine_parser() -> argparse.ArgumentParser:
     one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
     one.add_argument("action", choices=("check", "show"))
     one.add_argument("--config", type=Path, required=True)
+
+    one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
+    one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")
+    one.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
 
 

@@ -125,7 +125,7 @@ WRONG_OPTIONS: dict[str, tuple[tuple[Argument, ...], str]] = {
     "NaN speed": (("--speed", "nan"), "write real, max or a number above 0"),
     "seed": (("--seed", "99999999999999999999999"), "--seed"),
     "unknown feed": (("--feed", "psychic"), "psychic"),
-    "a feed of another version": (("--feed", "simulated"), "--feed simulated"),
+    "a feed of another version": (("--feed", "xrpl"), "--feed xrpl"),
     "an endpoint for a recording": (("--endpoint", "wss://example.org"), "--endpoint"),
     "unknown option": (("--sped", "3"), "--sped"),
 }
@@ -409,9 +409,9 @@ def test_a_recording_cut_in_the_middle_is_used_as_far_as_it_goes(tmp_path: Path)
 
 def test_damaged_compression_is_a_fault_and_the_end(tmp_path: Path) -> None:
     db, bad = tmp_path / "neo.db", tmp_path / "bad.jsonl.gz"
-    content = bytearray(CUT.read_bytes())
-    content[len(content) * 2 // 3 :] = b"\xff" * (len(content) - len(content) * 2 // 3)
-    bad.write_bytes(content)
+    whole = gzip.compress(b"".join(gzip.decompress(CUT.read_bytes()).splitlines(keepends=True)[:40]))
+    header = whole[:10]  # a second member follows the first, and its first block is of no known type
+    bad.write_bytes(whole + header + b"\x07" * 1000)
     done = session(db, recording=bad)
     assert (done.code, done.json["halt_reason"]) == (0, "recording_ended")
     assert rows(db, "SELECT kind FROM feed_faults ORDER BY id DESC LIMIT 1") == [("unreadable_file",)]

@@ -229,7 +229,7 @@ def test_every_verb_in_the_documents_exists() -> None:
     verbs = {
         verb
         for _name, line in commands()
-        for found in re.findall(r"python3? -m neo_engine ([a-z]+)(?: (add|list|check|show)\b)?", line)
+        for found in re.findall(r"python3? -m neo_engine ([a-z-]+)(?: (add|list|check|show)\b)?", line)
         for verb in found
         if verb
     }

@@ -9,7 +9,16 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OURS = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "__pycache__"}
+NOT_OURS = {
+    ".git",
+    ".venv",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+    "__pycache__",
+    "node_modules",
+}
 TEXT_SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".sql", ".lock", ".sh", ".ps1", ".cfg", ".txt"}
 TEXT_NAMES = {"Makefile", "run", ".gitignore", ".gitattributes"}
 
