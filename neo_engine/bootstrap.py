@@ -23,7 +23,8 @@ from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import drops_from_xrp
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
-from neo_engine.feed.recorded import RecordedFeed, parse_speed
+from neo_engine.feed.pace import parse_speed
+from neo_engine.feed.recorded import RecordedFeed
 from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.control import FileControl

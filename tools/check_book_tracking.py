@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import FeedError
 from neo_engine.domain.ledger import FeedEnd, LedgerFault, LedgerUpdate
-from neo_engine.feed.recorded import MAX_SPEED, RecordedFeed
+from neo_engine.feed.pace import MAX_SPEED
+from neo_engine.feed.recorded import RecordedFeed
 from neo_engine.ops.clock import SystemClock
 from tools.recording_checks import account_differences, book_differences
 

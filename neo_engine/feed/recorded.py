@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from pathlib import Path
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -50,45 +49,16 @@ from neo_engine.domain.ledger import (
 from neo_engine.domain.number import ONE
 from neo_engine.feed.faults import DECODE_ERRORS, FaultLog, in_order, kind_of
 from neo_engine.feed.lines import LineReader
+from neo_engine.feed.pace import Pace, PaceClock
 from neo_engine.xrpl.codec import Codec
 from neo_engine.xrpl.state import pair_of, snapshot_of, state_of, update_of_line
 from neo_engine.xrpl.wire import LedgerLine, header_decoder, line_decoder
 
 FeedItem = LedgerUpdate | LedgerFault | FeedSilence | FeedEnd
 
-REAL_TIME = 1.0
-MAX_SPEED = None  # as fast as it can be read
 MAX_CLOSE_TIME_LEAP_SECONDS = 7_200  # the main network's longest halt took about an hour (February 2025)
 ERROR_TEXT_LIMIT = 200  # characters of a decoding error that a message repeats
 FIX = "name another file with --recording"
-
-
-class PaceClock(Protocol):
-    """The two things pacing needs of a clock."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, or pretend to."""
-
-
-def parse_speed(text: str) -> float | None:
-    """Return feed seconds per second for `real`, a positive number or `max` (None).
-
-    Raises FeedError for anything else.
-    """
-    if text == "real":
-        return REAL_TIME
-    if text == "max":
-        return MAX_SPEED
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise FeedError(f"--speed {text!r}: write real, max or a number above 0, e.g. 60")
-    return speed
 
 
 class RecordedFeed:
@@ -100,8 +70,7 @@ class RecordedFeed:
         if silence_after_seconds <= 0:
             raise FeedError(f"silence_after_seconds is {silence_after_seconds}; it must be above 0")
         self._path = path
-        self._speed = speed
-        self._clock = clock
+        self._pace = Pace(speed, clock)
         self._silence_after = silence_after_seconds
         self._faults = FaultLog()
         self._reader: LineReader | None = None
@@ -111,8 +80,6 @@ class RecordedFeed:
         self._last_index = 0
         self._last_time = 0
         self._silent_until = 0
-        self._origin_time = 0
-        self._origin_clock = 0.0
         self._resync_wanted = False
         self._end: FeedEnd | None = None
 
@@ -131,8 +98,8 @@ class RecordedFeed:
             raise
         self._codec = Codec(pair=start.pair)
         self._last_index, self._last_time = start.ledger_index, start.close_time
-        self._silent_until = self._origin_time = start.close_time
-        self._origin_clock = self._clock.monotonic()
+        self._silent_until = start.close_time
+        self._pace.begin(start.close_time)
         return start
 
     def _read_header(self, reader: LineReader) -> FeedStart:
@@ -175,7 +142,7 @@ class RecordedFeed:
         if isinstance(item, LedgerUpdate):
             silence = self._silence_before(item)
             due = item.close_time if silence is None else silence.close_time
-            if not self._wait_for(due, timeout_seconds):
+            if not self._pace.wait_for(due, timeout_seconds):
                 return None
             if silence is not None:
                 self._silent_until = silence.close_time
@@ -193,24 +160,9 @@ class RecordedFeed:
         if self._reader is not None:
             self._reader.close()
 
-    # -- pacing -------------------------------------------------------------------------------
-
     def _silence_before(self, update: LedgerUpdate) -> FeedSilence | None:
         silent = self._silent_until + self._silence_after
         return FeedSilence(close_time=silent) if silent < update.close_time else None
-
-    def _wait_for(self, feed_time: int, timeout_seconds: float) -> bool:
-        """Wait until the feed reaches `feed_time`; False if that lies beyond the timeout."""
-        if self._speed is None:
-            return True
-        due = self._origin_clock + (feed_time - self._origin_time) / self._speed
-        wait = due - self._clock.monotonic()
-        if wait > timeout_seconds:
-            self._clock.sleep(timeout_seconds)
-            return False
-        if wait > 0:
-            self._clock.sleep(wait)
-        return True
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -329,6 +281,3 @@ def _crossed(snapshot: BookSnapshot) -> bool:
     bids = [one.offer for one in snapshot.bids if one.owner_funds and one.owner_funds >= one.offer.quote]
     # Asks count quote per drop, bids drops per quote: prices cross when the product is below 1.
     return bool(asks and bids) and exact_product(asks[0].rate, bids[0].rate) < ONE
-
-
-__all__ = ["MAX_SPEED", "REAL_TIME", "FeedItem", "PaceClock", "RecordedFeed", "parse_speed"]

@@ -29,7 +29,7 @@ from neo_engine.domain.ledger import (
     LedgerUpdate,
     SnapshotOffer,
 )
-from neo_engine.feed.recorded import FeedItem, PaceClock
+from neo_engine.feed.pace import Pace, PaceClock
 from neo_engine.simulator.agents import Market, open_market
 from neo_engine.simulator.model.fields import fields_to_wire
 from neo_engine.simulator.model.ledger import ClosedLedger, LedgerTx
@@ -47,12 +47,9 @@ class SimulatedFeed:
     def __init__(self, name: str, *, seed: int, speed: float | None, clock: PaceClock) -> None:
         self._name = name
         self._seed = seed
-        self._speed = speed
-        self._clock = clock
+        self._pace = Pace(speed, clock)
         self._market: Market | None = None
         self._codec: Codec | None = None
-        self._origin_time = 0
-        self._origin_clock = 0.0
         self._resync_wanted = False
 
     @property
@@ -65,8 +62,7 @@ class SimulatedFeed:
         market = self._market = open_market(self._name, self._seed)
         self._codec = Codec(pair=market.pair)
         state = _state(market)
-        self._origin_time = market.next_time
-        self._origin_clock = self._clock.monotonic()
+        self._pace.begin(market.next_time)
         return FeedStart(
             pair=market.pair,
             accounts=dict(market.accounts),
@@ -78,7 +74,7 @@ class SimulatedFeed:
             source=self.source,
         )
 
-    def next(self, timeout_seconds: float) -> FeedItem | None:
+    def next(self, timeout_seconds: float) -> LedgerUpdate | None:
         """Return the next ledger; None if it is not due within `timeout_seconds` of the clock.
 
         Raises FeedError when called before `start`.
@@ -86,7 +82,7 @@ class SimulatedFeed:
         market, codec = self._market, self._codec
         if market is None or codec is None:
             raise FeedError(f"{self.source}: start() must be called before next()")
-        if not self._wait_for(market.next_time, timeout_seconds):
+        if not self._pace.wait_for(market.next_time, timeout_seconds):
             return None
         return self._update(market, codec, market.advance())
 
@@ -97,19 +93,6 @@ class SimulatedFeed:
     def close(self) -> None:
         """Let the market go; may be called twice."""
         self._market = None
-
-    def _wait_for(self, feed_time: int, timeout_seconds: float) -> bool:
-        """Wait until the feed reaches `feed_time`; False if that lies beyond the timeout."""
-        if self._speed is None:
-            return True
-        due = self._origin_clock + (feed_time - self._origin_time) / self._speed
-        wait = due - self._clock.monotonic()
-        if wait > timeout_seconds:
-            self._clock.sleep(timeout_seconds)
-            return False
-        if wait > 0:
-            self._clock.sleep(wait)
-        return True
 
     def _update(self, market: Market, codec: Codec, closed: ClosedLedger) -> LedgerUpdate:
         header, rules = closed.header, market.chain.rules()

@@ -155,8 +155,8 @@ def test_random_frames_get_a_reply_or_a_clean_close(running: Running, batch: lis
             client.socket.send(frame, text=None if isinstance(frame, str) else False)
             with suppress(ConnectionClosed):
                 reply = json.loads(client.socket.recv(timeout=REPLY_SECONDS))
-                # `internal` is rippled's own word for a list where it wants a text; a defect of ours has it too,
-                # but leaves a traceback in the log, which fails when the server ends.
+                # `internal` is rippled's own word for a list where it wants a text. A defect of ours has it
+                # too, but leaves a traceback in the log, which fails when the server ends.
                 assert reply.get("status") == "success" or "error" in reply
     works(running)
 

@@ -17,7 +17,8 @@ import pytest
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import FeedError
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerFaultKind, LedgerUpdate
-from neo_engine.feed.recorded import FeedItem, RecordedFeed, parse_speed
+from neo_engine.feed.pace import parse_speed
+from neo_engine.feed.recorded import FeedItem, RecordedFeed
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CUT = DATA / "calm_cut.jsonl.gz"

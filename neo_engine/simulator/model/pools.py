@@ -25,7 +25,7 @@ A pool of 400 XRP and 900 of a token, without a fee, and 4 % more of the token: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -120,13 +120,13 @@ def first_tokens(one: Decimal, other: Decimal) -> Decimal:
     return _root_down(mul_down(one, other))
 
 
-def scaled_up(held: Decimal, part: Decimal, *, xrp: bool) -> Decimal:
+def scaled_up(held: Decimal, part: Decimal, xrp: bool) -> Decimal:
     """Return held * part rounded up to the asset's unit."""
     product = mul_up(held, part)
     return whole_up(product) if xrp else product
 
 
-def scaled_down(held: Decimal, part: Decimal, *, xrp: bool) -> Decimal:
+def scaled_down(held: Decimal, part: Decimal, xrp: bool) -> Decimal:
     """Return held * part rounded down to the asset's unit."""
     return trimmed_down(mul_down(held, part), xrp=xrp)
 
@@ -134,6 +134,37 @@ def scaled_down(held: Decimal, part: Decimal, *, xrp: bool) -> Decimal:
 def trimmed_down(value: Decimal, *, xrp: bool) -> Decimal:
     """Return `value` rounded down to the asset's unit."""
     return whole_down(value) if xrp else value
+
+
+def equal_within(
+    pool: Holdings,
+    limits: tuple[Decimal, Decimal],
+    share_of: Callable[[Holdings, Decimal, Decimal], tuple[Decimal, Decimal]],
+    scaled: Callable[[Decimal, Decimal, bool], Decimal],
+) -> Trade | str:
+    """Return both assets in the pool's proportion, neither above its limit, or the code of a refusal.
+
+    As much as the first limit allows if the second asset's part then fits its own, else the other way round
+    (AMMDeposit.cpp and AMMWithdraw.cpp, equalDepositLimit and equalWithdrawLimit). share_of(pool, amount,
+    held): the share tokens for an amount, and their part of all; scaled(held, part, xrp): an asset's part.
+    """
+    first, second = limits
+    tokens, part = share_of(pool, first, pool.first_held)
+    if not tokens:
+        return "tecAMM_INVALID_TOKENS"
+    other = scaled(pool.second_held, part, pool.second.is_xrp)
+    if other <= second:
+        return Trade(first=first, second=other, tokens=tokens)
+    tokens, part = share_of(pool, second, pool.second_held)
+    if not tokens:
+        return "tecAMM_INVALID_TOKENS"
+    other = scaled(pool.first_held, part, pool.first.is_xrp)
+    return Trade(first=other, second=second, tokens=tokens) if other <= first else "tecAMM_FAILED"
+
+
+def limits_of(fields: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
+    """Return the numbers of Amount and Amount2, zero for one that is not there."""
+    return decimal_field(fields, "Amount") or ZERO, decimal_field(fields, "Amount2") or ZERO
 
 
 def tidy_given(outstanding: Decimal, tokens: Decimal) -> Decimal:
@@ -179,7 +210,7 @@ def payment_for_tokens(
     a = div_near(ONE, mul_near(more, more))
     b = sub_near(div_near(mul_near(_TWO, d), more), div_near(ONE, kept))
     c = sub_near(mul_near(d, d), mul_near(half, half))
-    return scaled_up(held, larger_root(a, b, c) or ZERO, xrp=xrp)
+    return scaled_up(held, larger_root(a, b, c) or ZERO, xrp)
 
 
 def tokens_for_drawing(held: Decimal, drawn: Decimal, outstanding: Decimal, fee: Decimal) -> Decimal:
@@ -196,7 +227,7 @@ def drawing_for_tokens(
     """Return how much of one asset `tokens` draw, rounded down (ammAssetOut)."""
     part = div_near(tokens, outstanding)
     above = sub_near(mul_near(part, part), mul_near(part, sub_near(_TWO, fee)))
-    return scaled_down(held, div_near(above, sub_near(mul_near(part, fee), ONE)), xrp=xrp)
+    return scaled_down(held, div_near(above, sub_near(mul_near(part, fee), ONE)), xrp)
 
 
 def fit_payment(held: Decimal, paid: Decimal, tokens: Decimal, pool: Holdings) -> Trade:

@@ -144,30 +144,19 @@ def _equal_for_tokens(tx: Tx, pool: Holdings) -> Trade | str:
         return "tecAMM_INVALID_TOKENS"
     part = rate_of(tokens, pool.tokens)
     return Trade(
-        first=pools.scaled_up(pool.first_held, part, xrp=pool.first.is_xrp),
-        second=pools.scaled_up(pool.second_held, part, xrp=pool.second.is_xrp),
+        first=pools.scaled_up(pool.first_held, part, pool.first.is_xrp),
+        second=pools.scaled_up(pool.second_held, part, pool.second.is_xrp),
         tokens=tokens,
     )
 
 
 def _equal_within(tx: Tx, pool: Holdings) -> Trade | str:
-    first, second = decimal_field(tx.fields, "Amount") or ZERO, decimal_field(tx.fields, "Amount2") or ZERO
-    tokens, part = _part_given(pool, first, pool.first_held)
-    if not tokens:
-        return "tecAMM_INVALID_TOKENS"
-    other = pools.scaled_up(pool.second_held, part, xrp=pool.second.is_xrp)
-    if other <= second:
-        return Trade(first=first, second=other, tokens=tokens)
-    tokens, part = _part_given(pool, second, pool.second_held)
-    if not tokens:
-        return "tecAMM_INVALID_TOKENS"
-    other = pools.scaled_up(pool.first_held, part, xrp=pool.first.is_xrp)
-    return Trade(first=other, second=second, tokens=tokens) if other <= first else "tecAMM_FAILED"
+    return pools.equal_within(pool, pools.limits_of(tx.fields), _part_given, pools.scaled_up)
 
 
 def _part_given(pool: Holdings, paid: Decimal, held: Decimal) -> tuple[Decimal, Decimal]:
     """Return the tokens for paying `paid` of `held`, and the share of all tokens they are."""
-    tokens = pools.tidy_given(pool.tokens, pools.scaled_down(pool.tokens, div_near(paid, held), xrp=False))
+    tokens = pools.tidy_given(pool.tokens, pools.scaled_down(pool.tokens, div_near(paid, held), False))
     return tokens, div_near(tokens, pool.tokens)
 
 
@@ -201,7 +190,7 @@ def _single_at_price(tx: Tx, pool: Holdings) -> Trade | str:
     part = _part_at_price(pool, price)
     if part is None:
         return "tefEXCEPTION"
-    paid = pools.scaled_up(pool.first_held, part, xrp=pool.first.is_xrp)
+    paid = pools.scaled_up(pool.first_held, part, pool.first.is_xrp)
     if paid <= 0:
         return "tecAMM_FAILED"
     tokens = pools.tidy_given(pool.tokens, issued_div(paid, price, DOWN))

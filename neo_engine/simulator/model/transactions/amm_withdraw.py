@@ -141,29 +141,18 @@ def _equal_for_tokens(tx: Tx, pool: Holdings, given: Decimal) -> Trade | str:
     if not tokens:
         return "tecAMM_INVALID_TOKENS"
     part = rate_of(tokens, pool.tokens)
-    first = pools.scaled_down(pool.first_held, part, xrp=pool.first.is_xrp)
-    second = pools.scaled_down(pool.second_held, part, xrp=pool.second.is_xrp)
+    first = pools.scaled_down(pool.first_held, part, pool.first.is_xrp)
+    second = pools.scaled_down(pool.second_held, part, pool.second.is_xrp)
     return Trade(first=first, second=second, tokens=tokens) if first and second else "tecAMM_FAILED"
 
 
 def _equal_within(tx: Tx, pool: Holdings, given: Decimal) -> Trade | str:  # noqa: ARG001
-    first, second = decimal_field(tx.fields, "Amount") or ZERO, decimal_field(tx.fields, "Amount2") or ZERO
-    tokens, part = _part_taken(pool, first, pool.first_held)
-    if not tokens:
-        return "tecAMM_INVALID_TOKENS"
-    other = pools.scaled_down(pool.second_held, part, xrp=pool.second.is_xrp)
-    if other <= second:
-        return Trade(first=first, second=other, tokens=tokens)
-    tokens, part = _part_taken(pool, second, pool.second_held)
-    if not tokens:
-        return "tecAMM_INVALID_TOKENS"
-    other = pools.scaled_down(pool.first_held, part, xrp=pool.first.is_xrp)
-    return Trade(first=other, second=second, tokens=tokens) if other <= first else "tecAMM_FAILED"
+    return pools.equal_within(pool, pools.limits_of(tx.fields), _part_taken, pools.scaled_down)
 
 
 def _part_taken(pool: Holdings, drawn: Decimal, held: Decimal) -> tuple[Decimal, Decimal]:
     """Return the tokens for drawing `drawn` of `held`, and the share of all tokens they are."""
-    tokens = pools.tidy_taken(pool.tokens, pools.scaled_up(pool.tokens, div_near(drawn, held), xrp=False))
+    tokens = pools.tidy_taken(pool.tokens, pools.scaled_up(pool.tokens, div_near(drawn, held), False))
     return tokens, div_near(tokens, pool.tokens)
 
 
@@ -196,7 +185,7 @@ def _single_at_price(tx: Tx, pool: Holdings, given: Decimal) -> Trade | str:  # 
     if not below:
         return "tefEXCEPTION"
     above = add_near(pool.tokens, mul_near(worth, sub_near(pool.fee, Decimal(2))))
-    tokens = pools.scaled_up(pool.tokens, div_near(above, below), xrp=False)
+    tokens = pools.scaled_up(pool.tokens, div_near(above, below), False)
     tokens = pools.tidy_taken(pool.tokens, tokens)
     if tokens <= 0:
         return "tecAMM_INVALID_TOKENS"
