@@ -30,7 +30,7 @@ from neo_engine.domain.ledger import (
     SnapshotOffer,
 )
 from neo_engine.feed.pace import Pace, PaceClock
-from neo_engine.simulator.agents import Market, open_market
+from neo_engine.simulator.agents import Market, open_market, settings_digest
 from neo_engine.simulator.model.fields import fields_to_wire
 from neo_engine.simulator.model.ledger import ClosedLedger, LedgerTx
 from neo_engine.xrpl.codec import Codec
@@ -54,8 +54,8 @@ class SimulatedFeed:
 
     @property
     def source(self) -> str:
-        """What the session and its report call this feed's source."""
-        return f"market {self._name}"
+        """What the session and its report call this feed's source: the market, and which version of it."""
+        return f"market {self._name} ({settings_digest(self._name)})"
 
     def start(self) -> FeedStart:
         """Open the market. Raises UsageError for a name that there is not."""

@@ -15,6 +15,7 @@ from neo_engine.simulator.agents.settings import (
     market_settings,
     markets,
     parse_markets,
+    settings_digest,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,3 +85,9 @@ def test_the_docs_describe_every_named_market() -> None:
     )
     table = section.partition("### The named markets")[2].partition("###")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == NAMES
+
+
+def test_two_markets_have_two_digests_and_the_same_one_keeps_its_own() -> None:
+    told = {name: settings_digest(name) for name in markets()}
+    assert len(set(told.values())) == len(told)
+    assert all(settings_digest(name) == digest for name, digest in told.items())

@@ -6,5 +6,6 @@ Reading order: settings, prices, hands, makers, takers, pool, careless, bank, ma
 from __future__ import annotations
 
 from neo_engine.simulator.agents.market import Market, open_market
+from neo_engine.simulator.agents.settings import settings_digest
 
-__all__ = ["Market", "open_market"]
+__all__ = ["Market", "open_market", "settings_digest"]

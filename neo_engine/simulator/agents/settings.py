@@ -1,4 +1,4 @@
-"""What a named market is made of: data/markets.yaml, read and checked.
+"""What a named market is made of: config/markets.yaml, read and checked.
 
 Ranges stand here, units and meanings beside the keys of `calm` in that file. A market that names another in
 `based_on` takes every key from it that it does not give itself; a key that nobody knows is refused.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+import neo_engine
 from neo_engine.config import Exact, Section, read_yaml
 from neo_engine.domain.errors import ConfigError, UsageError
 
-MARKETS_FILE = Path(__file__).parent / "data" / "markets.yaml"
+MARKETS_FILE = Path(neo_engine.__file__).resolve().parent.parent / "config" / "markets.yaml"
+DIGEST_DIGITS = 8  # enough to tell two versions of a market apart
 DEFAULT_MARKET = "calm"
 BASED_ON = "based_on"
 
@@ -184,8 +187,13 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def markets() -> dict[str, MarketSettings]:
-    """Return the markets that come with the project."""
-    return parse_markets(MARKETS_FILE.read_text(encoding="utf-8"), str(MARKETS_FILE))
+    """Return the markets of the project's configuration. Raises ConfigError naming file and fault."""
+    try:
+        text = MARKETS_FILE.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        fix = "it holds the named markets; take it from a fresh copy of the project"
+        raise ConfigError(str(MARKETS_FILE), (f"cannot be read ({error}); {fix}",)) from None
+    return parse_markets(text, str(MARKETS_FILE))
 
 
 def market_settings(name: str) -> MarketSettings:
@@ -194,3 +202,8 @@ def market_settings(name: str) -> MarketSettings:
     if found is None:
         raise UsageError(f"--market {name}: no such market; choose one of {', '.join(markets())}")
     return found
+
+
+def settings_digest(name: str) -> str:
+    """Return what tells two versions of a market apart: the begin of a hash over all its settings."""
+    return sha256(market_settings(name).model_dump_json().encode("utf-8")).hexdigest()[:DIGEST_DIGITS]
