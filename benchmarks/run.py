@@ -31,6 +31,7 @@ def main() -> int:
     plan = [
         ["bench_strategy"],
         ["bench_core"],
+        ["bench_sign"],
         ["bench_model", *series],
         ["bench_state", *(["500"] if options.quick else [])],
         ["bench_engine", *series],

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
-from neo_engine.config import ISSUER_FROM_FEED, Config
+from neo_engine.config import ISSUER_FROM_FEED, Config, is_endpoint
 from neo_engine.domain.assets import Pair, currency_code
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import FeedError, StartupFailure, StateError, UsageError
@@ -29,7 +30,7 @@ from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock
+from neo_engine.ports import Clock, Feed
 from neo_engine.session import Decide, Opening, Session, SessionResult, TickView, record_failed_start
 from neo_engine.simulator.agents.settings import DEFAULT_MARKET, market_settings
 from neo_engine.state.manager import StateManager
@@ -38,10 +39,11 @@ from neo_engine.tick import decide
 
 EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "calm.jsonl.gz"
 EMBEDDED_SECONDS = 2_100  # of feed time in it
-RECORDED, SIMULATED = "recorded", "simulated"
+RECORDED, SIMULATED, XRPL = "recorded", "simulated", "xrpl"
 PAPER_AGENT = "neo"  # the recordings' name for the account a paper session trades as
 PAPER_ADDRESS = "paper-account"  # of a recording that names none
-SPEED_MAX = "max"
+SPEED_REAL, SPEED_MAX = "real", "max"
+MAX_ENDPOINTS = 10
 COLLECT_AFTER_OBJECTS = 20_000  # some 3 MB of values: about fifty ticks
 REPLAY = "replay"  # its decisions hang on recording, configuration and seed alone: it takes no new money
 
@@ -51,7 +53,7 @@ log = logging.getLogger("neo_engine")
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line chose. recording None: the embedded one. speed: real, a number or max.
 
-    market: of the simulated feed.
+    market: of the simulated feed. endpoints: of the xrpl feed, the preferred one first.
     """
 
     config: Config
@@ -65,12 +67,13 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_tick: Callable[[TickView], None]
     decide: Decide = decide
     market: str = DEFAULT_MARKET
+    endpoints: tuple[str, ...] = ()
 
 
 class _Source(msgspec.Struct, frozen=True, kw_only=True):
     """A feed that is not open yet, what the session's row calls it, and what the operator is told of it."""
 
-    feed: RecordedFeed | SimulatedFeed
+    feed: Feed
     name: str
     told: str
 
@@ -179,11 +182,6 @@ def _open_state(options: SessionOptions, clock: Clock) -> Iterator[StateManager]
 
 def _source(options: SessionOptions, clock: Clock) -> _Source:
     config, speed = options.config, parse_speed(options.speed)
-    if options.feed not in (RECORDED, SIMULATED):
-        raise UsageError(
-            f"--feed {options.feed}: not in this version; use --feed recorded (with --recording FILE, "
-            "or without it for the recording that comes with NEO) or --feed simulated"
-        )
     if config.mode != "paper":
         raise UsageError(f"mode: {config.mode} in the configuration; a paper session needs mode: paper")
     if options.feed == SIMULATED:
@@ -191,6 +189,8 @@ def _source(options: SessionOptions, clock: Clock) -> _Source:
         simulated = SimulatedFeed(options.market, seed=options.seed, speed=speed, clock=clock)
         told = f"simulated, market {options.market}, seed {options.seed} (else: --market, --recording)"
         return _Source(feed=simulated, name=simulated.source, told=told)
+    if options.feed == XRPL:
+        return _live_source(options, clock)
     path = options.recording or EMBEDDED_RECORDING
     if not path.is_file():
         raise UsageError(f"--recording {path}: no such file; give a recording (.jsonl or .jsonl.gz)")
@@ -199,6 +199,52 @@ def _source(options: SessionOptions, clock: Clock) -> _Source:
     )
     told = f"recorded, {'the embedded recording' if options.recording is None else path}"
     return _Source(feed=recorded, name=path.name, told=told)
+
+
+def _has_port_or_none(endpoint: str) -> bool:
+    """True unless what stands in the place of the port is no port."""
+    try:
+        return urlsplit(endpoint).port != 0
+    except ValueError:
+        return False
+
+
+def checked_endpoints(endpoints: Sequence[str]) -> tuple[str, ...]:
+    """Return the endpoints of the command line. Raises UsageError for one that no server can have."""
+    for one in endpoints:
+        if not is_endpoint(one) or not _has_port_or_none(one):
+            raise UsageError(f"--endpoint {one}: write a WebSocket address, e.g. wss://xrplcluster.com")
+    if len(set(endpoints)) < len(endpoints) or len(endpoints) > MAX_ENDPOINTS:
+        raise UsageError(f"--endpoint: give each server once, and at most {MAX_ENDPOINTS}")
+    return tuple(endpoints)
+
+
+def _live_source(options: SessionOptions, clock: Clock) -> _Source:
+    """Return the feed of a running network. Raises UsageError."""
+    endpoints = checked_endpoints(options.endpoints)
+    if not endpoints:
+        raise UsageError(
+            "--feed xrpl: needs a server, e.g. --endpoint wss://xrplcluster.com; without one use "
+            "--feed recorded or --feed simulated"
+        )
+    if options.speed != SPEED_REAL:
+        raise UsageError(
+            f"--speed {options.speed}: the network sets the pace of the xrpl feed; leave --speed out"
+        )
+    # The sockets' library takes half a second to load, which no other feed should pay.
+    from neo_engine.feed.live import LiveFeed, shown_endpoint
+    from neo_engine.xrpl.gateway import Gateway, GatewayOptions
+
+    pair, names = options.config.pair, tuple(shown_endpoint(one) for one in endpoints)
+    stale = options.config.risk.stale_pull_seconds
+    feed = LiveFeed(
+        Gateway(GatewayOptions(endpoints=endpoints, stale_seconds=stale, seed=options.seed), clock),
+        currency=currency_code(pair.quote_currency),
+        issuer=None if pair.quote_issuer == ISSUER_FROM_FEED else pair.quote_issuer,
+        clock=clock,
+        names=names,
+    )
+    return _Source(feed=feed, name=names[0], told=f"xrpl, {', '.join(names)}")
 
 
 def _check_pair(config: Config, pair: Pair) -> None:

@@ -14,10 +14,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from neo_engine import __version__, cli_data, cli_session, cli_simulate
+from neo_engine import __version__, cli_audit, cli_data, cli_preflight, cli_record, cli_session, cli_simulate
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
-from neo_engine.domain.halt import EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
+from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
 from neo_engine.domain.number import parse_number
+from neo_engine.ops.secrets import install_redaction, redact
+from neo_engine.report.command import leave_stdout
 
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_DURATION_SECONDS = 10 * 365 * 86400
@@ -127,8 +129,18 @@ def engine_parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     one.add_argument("--quiet", action="store_true")
 
+    text = "Say what an account did and whether its balances and offers add up."
+    cli_audit.add_arguments(verb("audit", cli_audit.audit, text))
+
     text = "Serve a model network over the ledger's own API."
     cli_simulate.add_arguments(verb("simulate", cli_simulate.simulate, text))
+
+    text = "Check everything that a live session needs, and say what to do."
+    cli_preflight.add_arguments(verb("preflight", cli_preflight.run, text))
+
+    one = verb("record", cli_record.record, "Write recordings from a running network.")
+    cli_record.add_arguments(one)
+    one.add_argument("--duration", type=duration, help="in ledger time: 90s, 10m, 2h (default: no end)")
 
     one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
     one.add_argument("--db", type=Path, required=True)
@@ -166,25 +178,35 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     command: Command = options.command
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_stdout(sys.stdout)  # the reader, e.g. head, has all it wanted
+        return EXIT_OK
     except ConfigError as error:
         for fault in error.faults:
-            print(f"error: {error.source}: {fault}", file=sys.stderr)
+            _tell(f"{error.source}: {fault}")
         return EXIT_USAGE
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(str(error))
         return EXIT_USAGE
     except (StartupFailure, StateError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(str(error))
         return EXIT_STARTUP
     except NeoError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(str(error))
         return EXIT_UNEXPECTED
     except KeyboardInterrupt:  # before a session took the signals over, or after it gave them back
-        print("error: interrupted", file=sys.stderr)
+        _tell("interrupted")
         return EXIT_SIGINT
+    return code
+
+
+def _tell(fault: str) -> None:
+    print(f"error: {redact(fault)}", file=sys.stderr)
 
 
 def run(parser: argparse.ArgumentParser) -> None:
     """Run `main` with the process's arguments and leave with its exit code."""
+    install_redaction()
     sys.exit(main(parser, sys.argv[1:]))

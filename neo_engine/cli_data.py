@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,12 +26,14 @@ from neo_engine.ops.control import (
     request_kill,
 )
 from neo_engine.ops.logs import setup_logging
-from neo_engine.simulator.verify import Verdict, verify
 from neo_engine.state import backup as backups
 from neo_engine.state import queries
 from neo_engine.state.lock import InstanceLock, database_lock_path, holder
 from neo_engine.state.manager import StateManager
 from neo_engine.state.options import StateOptions
+
+if TYPE_CHECKING:
+    from neo_engine.simulator.verify import Verdict
 
 DEFAULT_QUOTE = "RLUSD"
 MAX_NOTE_CHARS = 500  # a sentence or two; the file that hands it to an engine is bounded too
@@ -169,6 +172,9 @@ def config(options: argparse.Namespace) -> int:
 
 def verify_model(options: argparse.Namespace) -> int:
     """Run a recording through the model ledger and print how far they agree."""
+    # The model takes a fifth of a second to import, which no other verb should wait for.
+    from neo_engine.simulator.verify import verify
+
     try:
         with closing(LineReader(options.recording)) as reader:
             verdict = verify(_lines(reader), str(options.recording))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from neo_engine.bootstrap import EMBEDDED_SECONDS, RECORDED, SIMULATED, SessionOptions, run_session
+from neo_engine.bootstrap import EMBEDDED_SECONDS, RECORDED, SIMULATED, XRPL, SessionOptions, run_session
 from neo_engine.config import Config, load_config
 from neo_engine.domain.clock import ledger_seconds
 from neo_engine.domain.errors import StateError, UsageError
@@ -46,8 +46,6 @@ BOOK_SIDE = {"buy": "bid", "sell": "ask"}
 
 def paper(options: argparse.Namespace) -> int:
     """Run a timed paper session."""
-    if options.endpoint:
-        raise UsageError("--endpoint: only the xrpl feed has servers, and it is not in this version")
     feed = chosen_feed(options)
     config = load_config(options.config)
     result = _run(options, config, mode="paper", feed=feed, duration=options.duration, decision=decide)
@@ -60,6 +58,10 @@ def chosen_feed(options: argparse.Namespace) -> str:
     Raises UsageError for two choices that exclude each other.
     """
     feed: str | None = options.feed
+    if options.endpoint and feed != XRPL:
+        raise UsageError("--endpoint: only the xrpl feed has servers; add --feed xrpl or leave it out")
+    if options.recording is not None and feed == XRPL:
+        raise UsageError("--recording: the xrpl feed reads no file; leave it or --feed xrpl out")
     if options.recording is not None and SIMULATED in (feed, options.market and SIMULATED):
         raise UsageError("--recording: a simulated market reads no file; leave it or --market out")
     if options.market is not None and feed not in (None, SIMULATED):
@@ -129,6 +131,7 @@ def _run(
                 feed=feed,
                 recording=options.recording,
                 market=market,
+                endpoints=tuple(getattr(options, "endpoint", ())),
                 speed=options.speed,
                 seed=options.seed,
                 duration_seconds=duration,

@@ -28,6 +28,10 @@ MAX_SHOWN_CHARS = 60  # of a wrong value, in an error message
 MAX_AMOUNT = Decimal("1e12")  # more than all XRP there is
 MAX_DECIMAL_PLACES = 12  # finer than any price the ledger trades at
 ISSUER_FROM_FEED = "from_feed"
+UNSET = "unset"  # live.account of a delivered file: every operator has another one
+_KEY_SOURCE = re.compile(r"env:[A-Za-z_]\w*|file:.+|keyring:[^/]+/.+", re.ASCII)
+_ENDPOINT = re.compile(r"wss?://[^\s/]+(/\S*)?")
+_NEVER_SHOWN = ("live.account", "live.key_source")  # where a seed would be pasted by mistake
 _ADDRESS_PAYLOAD_BYTES = 21  # one type byte and a 20-byte account id
 _PLAIN_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,20})")
 
@@ -39,6 +43,8 @@ _PLAINER = {
     "int_type": "must be a whole number without a fraction or quotes",
     "model_type": "must be a section with its keys indented below it",
     "string_type": "must be a text; put it in quotes",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list, one `- ` line for each",
 }
 
 RETIRED = {
@@ -54,6 +60,7 @@ Multiple = Annotated[Exact, Field(ge=1, le=100)]
 Share = Annotated[Exact, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 CountOrOff = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Word32 = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
 
 
 class Section(BaseModel):
@@ -210,6 +217,40 @@ class StateConfig(Section):
     backups_kept: CountOrOff
 
 
+class LiveConfig(Section):
+    """The account on a real network. Only a file with `mode: live` has this section."""
+
+    account: str
+    key_source: str
+    regular_key: Annotated[bool, Field(strict=True)]
+    network_id: Word32
+    endpoints: Annotated[tuple[str, ...], Field(min_length=1, max_length=10)]
+    source_tag: Word32
+    tickets: Annotated[int, Field(ge=0, le=250, strict=True)]
+
+    @field_validator("account")
+    @classmethod
+    def _is_account(cls, value: str) -> str:
+        if value == UNSET or is_account_address(value):
+            return value
+        raise ValueError(f"neither {UNSET} nor the address of an account (r..., its checksum included)")
+
+    @field_validator("key_source")
+    @classmethod
+    def _is_key_source(cls, value: str) -> str:
+        if _KEY_SOURCE.fullmatch(value):
+            return value
+        raise ValueError("must say where the seed lies: env:NAME, file:PATH or keyring:SERVICE/USER")
+
+    @field_validator("endpoints")
+    @classmethod
+    def _are_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [one for one in value if not is_endpoint(one)]
+        if wrong or len(set(value)) < len(value):
+            raise ValueError("each must be a WebSocket address (wss://host:port or ws://...), given once")
+        return value
+
+
 class LogConfig(Section):
     """Logging to stderr."""
 
@@ -231,6 +272,7 @@ class Config(Section):
     reconciler: ReconcilerConfig
     state: StateConfig
     log: LogConfig
+    live: LiveConfig | None = None
 
     @model_validator(mode="after")
     def _cross_checks(self) -> Config:
@@ -259,6 +301,10 @@ class Config(Section):
             faults.append(
                 "execution.offer_refresh_seconds must be less than execution.offer_lifetime_seconds"
             )
+        if (self.mode == "live") != (self.live is not None):
+            faults.append("mode: live and the section live go together; see config/live_testnet.yaml")
+        if self.live is not None and self.pair.quote_issuer == ISSUER_FROM_FEED:
+            faults.append("pair.quote_issuer must be the issuer's address when mode is live")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -271,6 +317,11 @@ def is_account_address(text: str) -> bool:
     except ValueError:
         return False
     return len(payload) == _ADDRESS_PAYLOAD_BYTES and payload[0] == 0
+
+
+def is_endpoint(text: str) -> bool:
+    """True if `text` is the address of a server's WebSocket."""
+    return _ENDPOINT.fullmatch(text) is not None
 
 
 class _ExactLoader(yaml.SafeLoader):
@@ -324,15 +375,20 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 
 
 def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> tuple[str, ...]:
-    """Return every configuration key as a dotted path, in file order."""
+    """Return every key that all files have as a dotted path, in file order; see also `live_keys`."""
     keys: list[str] = []
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             keys.extend(known_keys(inner, f"{prefix}{name}."))
-        else:
+        elif (prefix + name) != "live":
             keys.append(prefix + name)
     return tuple(keys)
+
+
+def live_keys() -> tuple[str, ...]:
+    """Return the keys that a file has besides when its mode is live."""
+    return known_keys(LiveConfig, "live.")
 
 
 def _retired_faults(raw: dict[str, Any]) -> list[str]:
@@ -346,7 +402,7 @@ def _retired_faults(raw: dict[str, Any]) -> list[str]:
 
 def _nearest(path: str) -> str:
     """Return the known key most like `path`: the same name in another section first, then by spelling."""
-    keys = known_keys()
+    keys = known_keys() + live_keys()
     sections = {key.rpartition(".")[0] for key in keys} - {""}
     name = path.rpartition(".")[2]
     same_name = [key for key in keys if key.rpartition(".")[2] == name]
@@ -363,6 +419,8 @@ def _explain(error: Any) -> str | None:
     if error["type"] == "missing":
         return f"{path}: missing; add it (config/paper.yaml shows every key with its unit and range)"
     message = _PLAINER.get(error["type"], error["msg"].removeprefix("Value error, "))
+    if path in _NEVER_SHOWN:
+        return f"{path}: {message}"
     return f"{path}: {message} (found {str(error['input'])[:MAX_SHOWN_CHARS]})" if path else message
 
 
@@ -423,7 +481,8 @@ def load_config(path: Path) -> Config:
 
 def config_json(config: Config) -> str:
     """Return the configuration as canonical JSON (sorted keys, exact numbers as text)."""
-    return msgspec.json.encode(config.model_dump(mode="json"), order="sorted").decode()
+    plain = config.model_dump(mode="json", exclude_none=True)
+    return msgspec.json.encode(plain, order="sorted").decode()
 
 
 def config_hash(config: Config) -> str:

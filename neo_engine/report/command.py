@@ -92,7 +92,7 @@ def _report(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> None:
         connection.close()
 
 
-def _leave_stdout(stdout: TextIO) -> None:
+def leave_stdout(stdout: TextIO) -> None:
     """Point a closed stdout elsewhere, so that the interpreter's last flush does not complain."""
     if stdout is sys.stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(args, stdout, stderr)
         stdout.flush()
     except BrokenPipeError:
-        _leave_stdout(stdout)  # the reader, e.g. head, has all it wanted
+        leave_stdout(stdout)  # the reader, e.g. head, has all it wanted
     except StateError as error:
         stderr.write(f"error: {error}\n")
         return EXIT_STARTUP

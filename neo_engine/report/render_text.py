@@ -71,7 +71,8 @@ def _table(section: Section, fancy: bool) -> Table:
     return table
 
 
-def _print_section(console: Console, section: Section, fancy: bool) -> None:
+def print_section(console: Console, section: Section, fancy: bool) -> None:
+    """Print a section: its title, its table and its note. fancy: with line drawing."""
     console.print(Text(section.title, style="bold"))
     if section.rows:
         console.print(_table(section, fancy))
@@ -80,7 +81,8 @@ def _print_section(console: Console, section: Section, fancy: bool) -> None:
     console.print()
 
 
-def _console(stream: TextIO) -> Console:
+def console_on(stream: TextIO) -> Console:
+    """Return a console that writes plain text of a fixed width where `stream` is no terminal."""
     terminal = stream.isatty()
     return QuietPipeConsole(
         file=stream,
@@ -100,11 +102,11 @@ def _safe(line: str, stream: TextIO) -> str:
 
 def print_summary(summary: SessionSummary, stream: TextIO) -> None:
     """Write the whole report to `stream`. Raises OSError when the stream cannot be written."""
-    console, fancy = _console(stream), has_line_drawing(stream)
+    console, fancy = console_on(stream), has_line_drawing(stream)
     console.print(Text(f"NEO session {summary.facts.session_id}", style="bold"))
     console.print()
     first, *rest = sections(summary)
-    _print_section(console, first, fancy)
+    print_section(console, first, fancy)
     for line in reconciliation_lines(summary):
         console.print(Text(_safe(line, stream)), soft_wrap=True)
     for line in agreement_lines(summary):
@@ -112,7 +114,7 @@ def print_summary(summary: SessionSummary, stream: TextIO) -> None:
         console.print(Text(_safe(line, stream), style=style), soft_wrap=True)
     console.print()
     for section in rest:
-        _print_section(console, section, fancy)
+        print_section(console, section, fancy)
     console.print(
         Text(
             f"{summary.facts.quote_symbol} is rounded to 6 decimals here; --json has every digit.",
@@ -123,7 +125,7 @@ def print_summary(summary: SessionSummary, stream: TextIO) -> None:
 
 def print_sessions(lines: tuple[SessionLine, ...], stream: TextIO) -> None:
     """Write the list of sessions to `stream`."""
-    _print_section(_console(stream), sessions_section(lines), has_line_drawing(stream))
+    print_section(console_on(stream), sessions_section(lines), has_line_drawing(stream))
 
 
 def _json_value(value: object) -> object:

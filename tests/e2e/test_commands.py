@@ -35,7 +35,21 @@ from tests.e2e.helpers import (
 )
 
 DOCUMENT = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-VERBS = ("paper", "replay", "backup", "restore", "kill", "capital", "config", "verify-model", "simulate")
+VERBS = (
+    *(
+        "paper",
+        "replay",
+        "record",
+        "backup",
+        "restore",
+        "kill",
+        "capital",
+        "config",
+        "verify-model",
+        "simulate",
+    ),
+    *("audit", "preflight"),
+)
 SIGTERM_CODE = 143
 
 
