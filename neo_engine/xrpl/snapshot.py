@@ -244,8 +244,8 @@ def _snapshot(server: Server, currency: str, issuer: str | None, ledger_index: i
 def _no_issuer(pair: Pair) -> FeedError:
     quote = pair.quote
     return FeedError(
-        f"pair.quote_issuer: no account {quote.issuer} on this network, so nobody issues {quote.symbol}; "
-        "name the issuer on the network of --endpoint"
+        f"no account {quote.issuer} on this network, so nobody issues {quote.symbol}; name the issuer on the "
+        "network of --endpoint (pair.quote_issuer; record: --pair RLUSD.ISSUER, or --pair RLUSD to find it)"
     )
 
 

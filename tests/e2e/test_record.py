@@ -255,7 +255,7 @@ def test_a_token_that_nobody_issues_there_is_named_with_the_fix(market: Running,
     config = ROOT / "config" / "paper_mainnet.yaml"
     done = run(paper_command(tmp_path / "neo.db", market.ws, "--config", config))
     assert done.code == 3, done.err
-    assert f"{market.ws}: pair.quote_issuer: no account {MAINNET_RLUSD}" in done.err
+    assert f"{market.ws}: no account {MAINNET_RLUSD}" in done.err
 
 
 WRONG_PAPER: dict[str, tuple[tuple[Argument, ...], str]] = {

@@ -245,7 +245,7 @@ def test_servers_that_were_given_up_end_it_with_the_fix() -> None:
 
 
 def test_a_start_without_an_issuer_on_the_network_names_key_and_server() -> None:
-    with pytest.raises(FeedError, match=f"{URL}: pair.quote_issuer: no account rMxCKbEDwqr76Q.*--endpoint"):
+    with pytest.raises(FeedError, match=f"{URL}: no account rMxCKbEDwqr76Q.*--endpoint"):
         live(PlayedGateway(small=False), "rMxCKbEDwqr76QuheSUMdEGf4B9xJ8m5De").start()
 
 
