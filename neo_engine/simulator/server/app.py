@@ -52,7 +52,8 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 def _calm(record: logging.LogRecord) -> bool:
     """Make one line of what the library takes for an error: a stranger who speaks no WebSocket."""
     if record.msg == "opening handshake failed":
-        record.levelno, record.levelname, record.exc_info = logging.INFO, "INFO", None
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.exc_info = record.exc_text = None  # the text may have been made already, to redact it
     return True
 
 
