@@ -147,8 +147,3 @@ def plain(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return text
-
-
-def bps_of(difference: Decimal, base: Decimal) -> Decimal:
-    """Return `difference` in basis points of `base` (10,000 bps = 1)."""
-    return difference * BPS / base

@@ -28,7 +28,6 @@ from neo_engine.domain.market import AccountView, VenueOffer
 from neo_engine.domain.number import ONE, ZERO, plain
 from neo_engine.domain.orders import OrderStatus, OrderUpdate, TransactionKind
 from neo_engine.execution.live_events import (
-    DUST_DROPS,
     AccountFinding,
     Collected,
     FindingKind,
@@ -41,6 +40,7 @@ from neo_engine.execution.live_events import (
     kind_of_payment,
 )
 from neo_engine.execution.live_holdings import Holdings, Step, snapshot_differences
+from neo_engine.execution.order_events import DUST_DROPS
 
 #: How a transaction is read: (its ledger, the transaction, account, when the parent ledger closed, rate).
 EventReader = Callable[[LedgerUpdate, LedgerTransaction, str, int, Decimal], AccountEvents | None]
@@ -390,7 +390,7 @@ class LiveAccount:
         if offer.event is OfferEvent.REDUCED:
             left = (offer.base_drops, offer.quote)
             filled = order.filled_base_drops > 0
-            now.standing(order.order_id, filled=filled, sequence=sequence, left=left)
+            now.stands(order.order_id, filled=filled, sequence=sequence, left=left)
             return
         status, reason = end_of(offer, events, sent)
         self._close(order, status, reason, now)
@@ -406,7 +406,7 @@ class LiveAccount:
         order.sequence = sent.prepared.account_sequence
         placed = next((one for one in events.offers if one.event is OfferEvent.PLACED), None)
         if placed is not None:
-            now.standing(
+            now.stands(
                 order.order_id,
                 filled=order.filled_base_drops > 0,
                 sequence=placed.offer_sequence,
@@ -432,7 +432,7 @@ class LiveAccount:
         offer = None if old is None or old.sequence is None else self._holdings.offers.get(old.sequence)
         if old is None or offer is None or old.closed is not None:
             return
-        now.standing(
+        now.stands(
             old.order_id,
             filled=old.filled_base_drops > 0,
             sequence=offer.offer_sequence,

@@ -25,8 +25,7 @@ from neo_engine.domain.orders import (
     TransactionKind,
     TransactionOutcome,
 )
-
-DUST_DROPS = 1  # a rest that the ledger's own rounding leaves of an order filled whole
+from neo_engine.execution.order_events import DUST_DROPS, OrderEvents
 
 
 class FindingKind(Enum):
@@ -137,54 +136,12 @@ class LedgerReport(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[AccountFinding, ...]
 
 
-class Collected:
+class Collected(OrderEvents):
     """The events of one call, in the order in which they are noted."""
 
     def __init__(self, ledger_index: int) -> None:
-        self.ledger_index = ledger_index
-        self.fills: list[Fill] = []
-        self.updates: list[OrderUpdate] = []
-        self.transactions: list[TransactionOutcome] = []
+        super().__init__(ledger_index)
         self.findings: list[AccountFinding] = []
-
-    def closed(self, order_id: int, status: OrderStatus, sequence: int | None, reason: str | None) -> None:
-        """Note that nothing of an order stands any more."""
-        self.updates.append(
-            OrderUpdate(
-                order_id=order_id,
-                status=status,
-                remaining_base_drops=0,
-                remaining_quote=ZERO,
-                offer_sequence=sequence,
-                reason=reason,
-                ledger_index=self.ledger_index,
-            )
-        )
-
-    def standing(
-        self,
-        order_id: int,
-        *,
-        filled: bool,
-        sequence: int,
-        left: tuple[int, Decimal],
-        reason: str | None = None,
-    ) -> None:
-        """Note that an order stands; left: drops and token of its offer; filled: it has traded before.
-
-        reason: the result with which the replace or cancel that was to take it away came to nothing.
-        """
-        self.updates.append(
-            OrderUpdate(
-                order_id=order_id,
-                status=OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.OPEN,
-                remaining_base_drops=left[0],
-                remaining_quote=left[1],
-                offer_sequence=sequence,
-                reason=reason,
-                ledger_index=self.ledger_index,
-            )
-        )
 
     def outcome(self, sent: InFlight, tx: LedgerTransaction) -> None:
         """Note the final result of one of our transactions."""

@@ -60,6 +60,7 @@ from neo_engine.domain.orders import (
     TransactionOutcome,
 )
 from neo_engine.domain.rounding import rate_code
+from neo_engine.execution.order_events import DUST_DROPS
 from neo_engine.execution.paper_account import PaperAccount, offer_index
 from neo_engine.execution.paper_book import SharedBook
 from neo_engine.execution.paper_events import LedgerEvents
@@ -67,7 +68,6 @@ from neo_engine.execution.snapshot import market_snapshot
 from neo_engine.execution.takers import asked_of_book
 from neo_engine.ports import VenueReport
 
-DUST_DROPS = 1  # a rest that the ledger's own rounding leaves of an order filled whole
 FROZEN = "tecFROZEN"
 TOO_LATE = "tefMAX_LEDGER"
 #: The ledger compares rates of 16 digits: an equal one may differ from the exact quotient by this share.

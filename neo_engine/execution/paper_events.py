@@ -9,20 +9,16 @@ from neo_engine.domain.book import BookOffer
 from neo_engine.domain.fills import Fill, LiquiditySide
 from neo_engine.domain.ledger import LedgerFault
 from neo_engine.domain.market import MarketTrade
-from neo_engine.domain.number import ZERO
-from neo_engine.domain.orders import OrderStatus, OrderUpdate, TransactionOutcome
+from neo_engine.execution.order_events import OrderEvents
 from neo_engine.execution.paper_account import PaperAccount
 
 
-class LedgerEvents:
+class LedgerEvents(OrderEvents):
     """The events of one ledger. Fills are booked in the account as they are noted."""
 
     def __init__(self, ledger_index: int, close_time: int) -> None:
-        self.ledger_index = ledger_index
+        super().__init__(ledger_index)
         self.close_time = close_time
-        self.transactions: list[TransactionOutcome] = []
-        self.updates: list[OrderUpdate] = []
-        self.fills: list[Fill] = []
         self.trades: list[MarketTrade] = []
         self.faults: list[LedgerFault] = []
 
@@ -59,33 +55,7 @@ class LedgerEvents:
             )
         )
 
-    def closed(self, order_id: int, status: OrderStatus, sequence: int | None, reason: str | None) -> None:
-        """Note that nothing of an order stands any more."""
-        self.updates.append(
-            OrderUpdate(
-                order_id=order_id,
-                status=status,
-                remaining_base_drops=0,
-                remaining_quote=ZERO,
-                offer_sequence=sequence,
-                reason=reason,
-                ledger_index=self.ledger_index,
-            )
-        )
-
     def standing(self, order_id: int, filled: bool, offer: BookOffer, reason: str | None = None) -> None:
-        """Note that an order stands with what its offer has left; filled: it has traded before.
-
-        reason: the result code with which the replace or cancel that was to take it away came to nothing.
-        """
-        self.updates.append(
-            OrderUpdate(
-                order_id=order_id,
-                status=OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.OPEN,
-                remaining_base_drops=offer.base_drops,
-                remaining_quote=offer.quote,
-                offer_sequence=offer.sequence,
-                reason=reason,
-                ledger_index=self.ledger_index,
-            )
-        )
+        """Note that an order stands with what its offer has left, see `stands`."""
+        left = offer.base_drops, offer.quote
+        self.stands(order_id, filled=filled, sequence=offer.sequence, left=left, reason=reason)

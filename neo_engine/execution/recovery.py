@@ -214,7 +214,7 @@ def _standing(left: Left, account: LiveAccount, changes: Iterable[OrderUpdate]) 
             continue
         offer = offers.get(sequence)
         if offer is not None:
-            now.standing(
+            now.stands(
                 order.order_id,
                 filled=order.filled_base_drops > 0,
                 sequence=sequence,

@@ -12,7 +12,6 @@ from neo_engine.domain.number import (
     MAX_DROPS,
     NEAREST,
     UP,
-    bps_of,
     drops_from_xrp,
     issued,
     issued_add,
@@ -110,7 +109,3 @@ def test_an_issued_amount_that_the_ledger_cannot_hold_is_refused(text: str) -> N
 )
 def test_numbers_are_printed_plainly(value: str, text: str) -> None:
     assert plain(D(value)) == text
-
-
-def test_basis_points_are_ten_thousandths() -> None:
-    assert bps_of(D("0.002"), D(2)) == 10
