@@ -28,6 +28,7 @@ from neo_engine.feed.pace import parse_speed
 from neo_engine.feed.recorded import RecordedFeed
 from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
+from neo_engine.ops.clock import SilenceTimer
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Feed
@@ -144,9 +145,17 @@ def _run(
             duration_seconds=options.duration_seconds,
             on_tick=options.on_tick,
             decide=options.decide,
+            timer=silence_timer(config, clock, start),
         )
         with closing(exchange), rare_collections():
             return MainLoop(session).run()
+
+
+def silence_timer(config: Config, clock: Clock, start: FeedStart) -> SilenceTimer | None:
+    """Return the timer of a live feed, None for one that tells its silences itself."""
+    if not start.live:
+        return None
+    return SilenceTimer(clock, config.engine.tick_interval_seconds, start.close_time)
 
 
 @contextmanager

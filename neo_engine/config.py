@@ -226,6 +226,9 @@ class LiveConfig(Section):
     network_id: Word32
     endpoints: Annotated[tuple[str, ...], Field(min_length=1, max_length=10)]
     source_tag: Word32
+    external_changes: Literal["propose", "halt"]
+    account_check_ledgers: Count
+    max_daily_fee_drops: Annotated[int, Field(ge=1, le=10**12, strict=True)]
     tickets: Annotated[int, Field(ge=0, le=250, strict=True)]
 
     @field_validator("account")

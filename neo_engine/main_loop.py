@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.clock import utc_text
-from neo_engine.domain.errors import InvariantViolation, NeoError, StartupFailure, StateError
+from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUpdate
 from neo_engine.domain.number import plain, xrp_from_drops
@@ -32,7 +32,7 @@ from neo_engine.domain.orders import CancelOrder, Order, OrderUpdate, PreparedTr
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
-from neo_engine.ops.clock import SilenceTimer, iso
+from neo_engine.ops.clock import iso
 from neo_engine.ports import FeedItem, KillRequest, VenueReport
 from neo_engine.session import Session, SessionResult, TickView, accounts_summary, drift, session_start
 from neo_engine.telemetry import TouchTelemetry
@@ -66,9 +66,8 @@ class MainLoop:
         self._s = session
         start = session.feed_start
         self._start_time = start.close_time
-        interval = session.config.engine.tick_interval_seconds
-        self._timer = SilenceTimer(session.clock, interval, start.close_time) if start.live else None
-        self._state = initial_state(session.config, self._start_time)
+        self._timer = session.timer
+        self._state = initial_state(session.config, self._start_time, session.adopted.orders)
         self._session_id = 0
         self._n = _Progress(last_close_time=self._start_time)
         self._touch = TouchTelemetry()
@@ -76,6 +75,7 @@ class MainLoop:
         self._decision: Decision | None = None
         self._waiting: list[CapitalEvent] = []
         self._kill: KillRequest | None = None
+        self._signal: Halt | None = None
         self._known_capital: set[str] = set()
 
     def run(self) -> SessionResult:
@@ -89,6 +89,9 @@ class MainLoop:
         except StateError as error:
             log.error("the database failed: %s", error)
             halt = self._failed(HaltReason.STATE_FAILURE, str(error))
+        except FeedError as error:
+            log.error("the feed failed: %s", error)
+            halt = self._failed(HaltReason.RISK_GATEWAY_UNHEALTHY, str(error))
         except NeoError as error:
             log.error("the session cannot go on: %s", error)
             halt = self._failed(HaltReason.ENGINE_REQUESTED_HALT, str(error))
@@ -111,6 +114,8 @@ class MainLoop:
         now = iso(s.clock.utc_now())
         try:
             self._session_id = s.store.begin_session(session_start(s))
+            for order_id, stored_id in s.adopted.stored.items():
+                s.store.adopt_order(order_id, stored_id)
             waiting = s.store.waiting_capital()
             self._known_capital = {*s.store.settled_capital(), *(event.request_id for event in waiting)}
         except StateError as error:
@@ -171,6 +176,10 @@ class MainLoop:
             self._tick(self._silence(now))
 
     def _listen(self) -> None:
+        """Take what was asked from outside: here alone, so that a tick sees one state of it."""
+        signals = self._s.signals
+        if signals.reason is not None:
+            self._signal = Halt(reason=signals.reason, detail=f"signal {signals.name}")
         for request in self._s.control.poll():
             if isinstance(request, KillRequest):
                 self._kill = self._kill or request
@@ -180,11 +189,11 @@ class MainLoop:
                 self._waiting.append(request)
 
     def _stop(self, close_time: int) -> Halt | None:
-        s, signals = self._s, self._s.signals
+        s = self._s
         if self._kill is not None:
             return Halt(reason=HaltReason.KILL_SWITCH, detail=f"{self._kill.source}: {self._kill.reason}")
-        if signals.reason is not None:
-            return Halt(reason=signals.reason, detail=f"signal {signals.name}")
+        if self._signal is not None:
+            return self._signal
         elapsed = close_time - self._start_time
         if s.duration_seconds is not None and elapsed >= s.duration_seconds:
             return Halt(reason=HaltReason.DURATION_ELAPSED, detail=f"{elapsed} s of market time")
@@ -192,7 +201,7 @@ class MainLoop:
 
     def _urgent(self) -> bool:
         """True when a stop was asked for that no tick has taken up yet: it must not wait for a ledger."""
-        return self._state.stopping is None and (self._kill is not None or self._s.signals.reason is not None)
+        return self._state.stopping is None and (self._kill is not None or self._signal is not None)
 
     def _wound_down(self) -> bool:
         if self._state.stopping is None:
@@ -260,7 +269,8 @@ class MainLoop:
         s = self._s
         decision = s.decide(self._state, seen, s.config, seen.close_time)
         self._move_capital(decision)
-        transactions = s.exchange.prepare(decision.commands, seen.ledger_index) if decision.commands else ()
+        stopping = decision.state.stopping is not None
+        transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
         numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
         self._touch.add(decision.touch)
         record = self._intent(seen, decision, transactions, numbered.changed)
@@ -286,7 +296,8 @@ class MainLoop:
     def _move_capital(self, decision: Decision) -> None:
         """Let applied events reach the account; the opening is there already."""
         for record in decision.capital:
-            if record.applied and record.event.kind is not CapitalKind.OPENING:
+            event = record.event
+            if record.applied and event.kind is not CapitalKind.OPENING and not event.observed:
                 refusal = self._s.exchange.transfer(record.event)
                 if refusal is not None:
                     raise InvariantViolation(
@@ -316,6 +327,8 @@ class MainLoop:
         numbered: tuple[Order, ...],
     ) -> IntentRecord:
         new = {order.order_id: order for order in decision.new_orders}
+        if decision.state.tick == 1:
+            new |= {order.order_id: order for order in self._s.adopted.new}
         changed = {order.order_id: order for order in decision.changed_orders}
         for order in numbered:
             (new if order.order_id in new else changed)[order.order_id] = order

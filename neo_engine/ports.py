@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from neo_engine.domain.account_findings import AccountFinding
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, FeedStart, LedgerFault, LedgerUpdate
@@ -38,6 +39,16 @@ class Clock(Protocol):
         """Wait, or pretend to."""
 
 
+class Timer(Protocol):
+    """Notices that a live feed gave no ledger for an interval."""
+
+    def ledger(self, close_time: int) -> None:
+        """Start again: a ledger closed at `close_time` has just come."""
+
+    def due(self) -> int | None:
+        """Return the feed's time now if another interval has passed without a ledger, else None."""
+
+
 class Feed(Protocol):
     """Where validated ledgers come from: recorded, simulated or live."""
 
@@ -55,7 +66,10 @@ class Feed(Protocol):
 
 
 class VenueReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a validated ledger did: to the market and to us; `faults`: what was wrong in the ledger itself."""
+    """What a validated ledger did: to the market and to us.
+
+    faults: what was wrong in the ledger itself. findings: what it did to our account besides.
+    """
 
     snapshot: MarketSnapshot
     transactions: tuple[TransactionOutcome, ...]
@@ -63,6 +77,7 @@ class VenueReport(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     account: AccountView
     faults: tuple[LedgerFault, ...]
+    findings: tuple[AccountFinding, ...] = ()
 
 
 class Exchange(Protocol):
@@ -71,8 +86,14 @@ class Exchange(Protocol):
     def advance(self, update: LedgerUpdate) -> VenueReport:
         """Apply one validated ledger and report the market after it and what happened to our orders."""
 
-    def prepare(self, commands: Sequence[Command], ledger_index: int) -> tuple[PreparedTransaction, ...]:
-        """Return the transactions that carry out `commands`, signed and numbered, nothing sent."""
+    def prepare(
+        self, commands: Sequence[Command], ledger_index: int, *, urgent: bool = False
+    ) -> tuple[PreparedTransaction, ...]:
+        """Return the transactions that carry out `commands`, signed and numbered, nothing sent.
+
+        Called every tick, also without commands: the exchange may have upkeep of its own. urgent: the
+        session is ending, so nothing may wait and nothing is made ready for later.
+        """
 
     def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
         """Send them, in order, and return the preliminary answers."""
@@ -92,6 +113,9 @@ class StateStore(Protocol):
 
     def begin_session(self, start: SessionStart) -> int:
         """Store the session's row and return its id."""
+
+    def adopt_order(self, order_id: int, stored_id: int) -> None:
+        """Let the session's order `order_id` mean the row `stored_id` of an earlier session."""
 
     def commit_intent(self, record: IntentRecord) -> None:
         """Store a tick, whole or not at all, before its transactions are sent."""

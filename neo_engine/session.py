@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -15,11 +15,13 @@ from neo_engine.domain.errors import NeoError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import plain
+from neo_engine.domain.orders import Order
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
+from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.fingerprint import START
 from neo_engine.ops.clock import iso
 from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock, Control, Exchange, Feed, StateStore, VenueReport
+from neo_engine.ports import Clock, Control, Exchange, Feed, StateStore, Timer, VenueReport
 from neo_engine.tick import Decision, EngineState, Observation
 
 DRIFT_KEY = "inventory_drift_at_shutdown"
@@ -36,8 +38,25 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     quote: Decimal
 
 
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders of earlier sessions that this one goes on with, numbered from 1 in it.
+
+    stored: the number here -> orders.id of the row. new: those that have no row yet.
+    """
+
+    orders: Orders
+    stored: Mapping[int, int]
+    new: tuple[Order, ...]
+
+
+NOTHING_ADOPTED = Adopted(orders=orders_of(()), stored={}, new=())
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One session's parts, picked by bootstrap. duration_seconds: on the feed's clock, None endless."""
+    """One session's parts, picked by bootstrap. duration_seconds: on the feed's clock, None endless.
+
+    timer: of a live feed's silences; any other feed tells them itself, in its own time.
+    """
 
     config: Config
     feed: Feed
@@ -58,6 +77,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: int | None
     on_tick: Callable[[TickView], None]
     decide: Decide
+    timer: Timer | None = None
+    adopted: Adopted = NOTHING_ADOPTED
 
 
 class TickView(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,7 @@ from neo_engine.inventory import (
     fit_to_capital,
 )
 from neo_engine.ports import VenueReport
+from neo_engine.reconciliation.account import NOTHING, answer
 from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, halt_of, reconcile
 from neo_engine.risk import Refused, RiskObservation, RiskState, approve_all, assess
 from neo_engine.risk import initial_state as initial_risk
@@ -157,13 +158,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     halt: Halt | None
 
 
-def initial_state(config: Config, close_time: int) -> EngineState:
-    """Return the state before the first tick; close_time: of the ledger the feed starts from."""
+def initial_state(config: Config, close_time: int, adopted: Orders | None = None) -> EngineState:
+    """Return the state before the first tick; close_time: of the ledger the feed starts from.
+
+    adopted: orders of earlier sessions that still work, numbered from 1.
+    """
+    orders = adopted or orders_of(())
     return EngineState(
         tick=0,
         inventory=empty(),
-        orders=orders_of(()),
-        next_order_id=1,
+        orders=orders,
+        next_order_id=1 + max((order.order_id for order in orders), default=0),
         strategy=initial_strategy(config),
         risk=initial_risk(close_time),
         mark=None,
@@ -258,19 +263,23 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
     mark = _sound_mid(snapshot) or state.mark
     mark = first_mark(mark, tracked.fills)
     account = report.account if report else state.account
-    view = accounts(inventory, mark)
+    free = available(account, snapshot, config) if account and snapshot else NOTHING_AVAILABLE
+    told = answer(report.findings, config, seen.close_time) if report else NOTHING
+    # What the ledger shows to have happened is in its balances already, so it comes before the comparison.
+    opened = bool(state.inventory.capital_requests)
+    shown = apply_events(inventory, told.capital if opened else (), mark, free)
+    inventory, view = shown.inventory, accounts(shown.inventory, mark)
     checked = _reconcile(state, seen, config, tracked, view)
     orders = checked.orders if checked else tracked.orders
-    free = available(account, snapshot, config) if account and snapshot else NOTHING_AVAILABLE
-    events = (*state.waiting, *seen.capital)
+    events = (*state.waiting, *shown.waiting, *seen.capital, *(() if opened else told.capital))
     # Without a ledger nobody knows what may leave, so capital waits for the next one.
     moved = apply_events(inventory, events, mark, free) if events and report else None
     if moved is not None:
         inventory, account = moved.inventory, _less_withdrawn(account, moved.records)
         view = accounts(inventory, mark)
     risk = assess(state.risk, view, _risk_observation(seen), config, now)
-    findings = checked.findings if checked else tracked.faults
-    halt = state.stopping or seen.stop or risk.halt or (checked.halt if checked else halt_of(findings))
+    findings = (*told.findings, *(checked.findings if checked else tracked.faults))
+    halt = state.stopping or seen.stop or risk.halt or told.halt or halt_of(findings)
     after = EngineState(
         tick=state.tick + 1,
         inventory=inventory,
@@ -290,7 +299,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
         snapshot=snapshot,
         fills=tracked.fills,
         inventory=entries,
-        capital=moved.records if moved else (),
+        capital=(*shown.records, *(moved.records if moved else ())),
         findings=findings,
         gates=risk.gates,
         touch=_touch(orders.working, snapshot),
@@ -402,7 +411,8 @@ def _reconcile(
 def _less_withdrawn(account: AccountView | None, records: Sequence[CapitalRecord]) -> AccountView | None:
     """Return the venue's word less what leaves now: this tick must not commit it any more."""
     for record in records:
-        if record.applied and account is not None and record.event.kind is CapitalKind.WITHDRAWAL:
+        leaves = record.event.kind is CapitalKind.WITHDRAWAL and not record.event.observed
+        if record.applied and account is not None and leaves:
             account = replace(
                 account,
                 balance_drops=account.balance_drops - record.event.base_drops,

@@ -20,7 +20,8 @@ class CapitalEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One movement of capital; exactly one of base_drops and quote is positive, the other zero.
 
     request_id: who asked for it; the same id twice is the same event and changes nothing.
-    created_at: UTC ISO-8601 of the request.
+    created_at: UTC ISO-8601 of the request. observed: a ledger showed that it has happened, so it is never
+    refused and nobody has to move anything.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class CapitalEvent(msgspec.Struct, frozen=True, kw_only=True):
     quote: Decimal
     note: str
     created_at: str
+    observed: bool = False
 
     @property
     def sign(self) -> int:

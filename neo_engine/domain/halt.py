@@ -22,6 +22,7 @@ class HaltReason(Enum):
     RISK_MAX_DRAWDOWN = "risk_max_drawdown"
     KILL_SWITCH = "kill_switch"
     RECONCILER_HALT = "reconciler_halt"
+    SUBMISSION_REFUSED = "submission_refused"
     STATE_FAILURE = "state_failure"
     INTERRUPTED_SIGINT = "interrupted_sigint"
     INTERRUPTED_SIGTERM = "interrupted_sigterm"
@@ -43,6 +44,7 @@ MEANING: dict[HaltReason, str] = {
     HaltReason.RISK_MAX_DRAWDOWN: "drawdown above risk.max_drawdown_pct",
     HaltReason.KILL_SWITCH: "the operator pulled the kill switch",
     HaltReason.RECONCILER_HALT: "our orders or balances do not agree with the ledger",
+    HaltReason.SUBMISSION_REFUSED: "key or network are refused, or another program sends for the account",
     HaltReason.STATE_FAILURE: "the database could not be written",
     HaltReason.INTERRUPTED_SIGINT: "Ctrl-C",
     HaltReason.INTERRUPTED_SIGTERM: "asked to end by the system (SIGTERM)",

@@ -140,18 +140,23 @@ Command = PlaceOrder | CancelOrder
 
 
 class TransactionKind(Enum):
-    """What one of our transactions does."""
+    """What one of our transactions does. UPKEEP: it is about no order (makes tickets, fills a gap)."""
 
     CREATE = "create"
     REPLACE = "replace"
     CANCEL = "cancel"
+    UPKEEP = "upkeep"
+
+
+NO_ORDER = 0  # order_id of what is about no order
 
 
 class PreparedTransaction(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction ready to be sent: all that must be on disk before it is (ARCHITECTURE invariant 1).
 
-    order_id: the order it creates (CREATE, REPLACE) or takes away (CANCEL). replaces: the order whose
-    offer a REPLACE removes. blob: the signed transaction, None where the venue needs none.
+    order_id: the order it creates (CREATE, REPLACE) or takes away (CANCEL), NO_ORDER of UPKEEP. replaces: the
+    order whose offer a REPLACE removes. blob: the signed transaction, None where the venue needs none.
+    tickets: how many an UPKEEP makes. ticketed: account_sequence is a ticket's number.
     """
 
     kind: TransactionKind
@@ -162,6 +167,8 @@ class PreparedTransaction(msgspec.Struct, frozen=True, kw_only=True):
     last_ledger_sequence: int
     fee_drops: int
     blob: str | None
+    tickets: int = 0
+    ticketed: bool = False
 
 
 class SubmitClass(Enum):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from neo_engine.domain.account_events import AccountEvents, OfferEvent, OwnOffer
+from neo_engine.domain.account_findings import AccountFinding, FindingKind
 from neo_engine.domain.account_snapshot import AccountSnapshot, OpenOffer
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import InvariantViolation
@@ -28,9 +29,7 @@ from neo_engine.domain.market import AccountView, VenueOffer
 from neo_engine.domain.number import ONE, ZERO, plain
 from neo_engine.domain.orders import OrderStatus, OrderUpdate, TransactionKind
 from neo_engine.execution.live_events import (
-    AccountFinding,
     Collected,
-    FindingKind,
     InFlight,
     KnownOrder,
     LedgerReport,

@@ -1,18 +1,18 @@
 """What validated ledgers did to our account, as values, and the place where one ledger's are collected.
 
-A finding is something that no order of ours explains. It carries its numbers; what to do about it (book it
-as a capital event, read again what was missed, halt) is decided by who receives it.
+What no order of ours explains is a finding (`domain/account_findings.py`). It carries its numbers; what to do
+about it (book it as a capital event, read again what was missed, halt) is decided by who receives it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
 
 import msgspec
 
 from neo_engine.domain.account_events import AccountEvents, OfferEvent, OwnFill, OwnOffer
+from neo_engine.domain.account_findings import AccountFinding, FindingKind
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.ledger import LedgerTransaction
 from neo_engine.domain.market import AccountView
@@ -26,49 +26,6 @@ from neo_engine.domain.orders import (
     TransactionOutcome,
 )
 from neo_engine.execution.order_events import DUST_DROPS, OrderEvents
-
-
-class FindingKind(Enum):
-    """What was found. The numbers of each are said at `AccountFinding`."""
-
-    ORPHAN_FILL = "orphan_fill"  # a trade of an offer or a payment that is no order of ours
-    ORPHAN_OFFER = "orphan_offer"  # an offer that no order of ours placed now stands
-    OTHER_TRANSACTION = "other_transaction"  # announced with `announce`, carries no order: its fee
-    STRANGE_TRANSACTION = "strange_transaction"  # sent by our account, not by this engine: its fee
-    PAID_IN = "paid_in"
-    PAID_OUT = "paid_out"
-    CLAWBACK = "clawback"
-    POOL = "pool"  # a deposit to or withdrawal from a pool
-    DUST = "dust"  # an exchange with one side below one unit, or rounding without a fill: no trade
-    TRUST_LINE = "trust_line"  # made, removed, or its settings changed
-    FREEZE = "freeze"  # of our line or of the whole token, or its end
-    CHAIN_BREAK = "chain_break"  # an entry was changed by a transaction that was not seen
-    LEDGER_GAP = "ledger_gap"  # ledgers were not seen, or not whole
-    UNEXPLAINED = "unexplained"  # a balance moved and nothing says why
-    DIFFERENCE = "difference"  # a server's list of the same ledger says something else
-
-
-class AccountFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding. detail: for people.
-
-    base_drops, quote: what it moved, positive in (the fee apart). fee_drops: paid for it. first_ledger,
-    last_ledger: of CHAIN_BREAK and LEDGER_GAP, the ledgers to read again. offer_sequence: the offer in
-    question. active: of FREEZE, it is on now; of TRUST_LINE, the line is there now. tx_hash: "" where no
-    single transaction is meant, and then transaction_index is 0.
-    """
-
-    kind: FindingKind
-    ledger_index: int
-    detail: str
-    tx_hash: str = ""
-    transaction_index: int = 0
-    base_drops: int = 0
-    quote: Decimal = ZERO
-    fee_drops: int = 0
-    first_ledger: int = 0
-    last_ledger: int = 0
-    offer_sequence: int | None = None
-    active: bool = True
 
 
 class InFlight(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +163,7 @@ class Collected(OrderEvents):
 
 def creates(sent: InFlight) -> bool:
     """True if the transaction places an order (a create or a replace)."""
-    return sent.prepared.kind is not TransactionKind.CANCEL
+    return sent.prepared.kind in (TransactionKind.CREATE, TransactionKind.REPLACE)
 
 
 def kind_of_payment(tx: LedgerTransaction, base_drops: int, quote: Decimal) -> FindingKind:

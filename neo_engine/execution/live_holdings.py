@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from neo_engine.domain.account_findings import FindingKind
 from neo_engine.domain.account_snapshot import AccountSnapshot, OpenOffer
 from neo_engine.domain.ledger import (
     AccountChange,
@@ -25,7 +26,7 @@ from neo_engine.domain.ledger import (
     OfferChange,
 )
 from neo_engine.domain.number import ZERO, plain
-from neo_engine.execution.live_events import Collected, FindingKind
+from neo_engine.execution.live_events import Collected
 
 Place = tuple[int, int]
 AFTER_ALL = 2**32  # the place behind every transaction of a ledger

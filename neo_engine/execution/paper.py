@@ -157,8 +157,14 @@ class PaperExchange:
             faults=tuple(now.faults),
         )
 
-    def prepare(self, commands: Sequence[Command], ledger_index: int) -> tuple[PreparedTransaction, ...]:
-        """Number and name the transactions for `commands`; nothing is sent yet."""
+    def prepare(
+        self,
+        commands: Sequence[Command],
+        ledger_index: int,
+        *,
+        urgent: bool = False,  # noqa: ARG002 - the port's: here nothing ever waits
+    ) -> tuple[PreparedTransaction, ...]:
+        """Number and name the transactions for `commands`; nothing is sent yet, and nothing ever waits."""
         prepared = []
         for command in commands:
             sequence = self._next_sequence

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from neo_engine.domain.account_findings import AccountFinding
 from neo_engine.domain.account_snapshot import AccountSnapshot, OpenOffer, TransactionLookup
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.ledger import LedgerUpdate
@@ -25,7 +26,6 @@ from neo_engine.domain.number import ONE
 from neo_engine.domain.orders import OrderStatus, OrderUpdate, TransactionOutcome
 from neo_engine.execution.live_account import EventReader, LiveAccount
 from neo_engine.execution.live_events import (
-    AccountFinding,
     Collected,
     InFlight,
     KnownOrder,

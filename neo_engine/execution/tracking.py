@@ -413,6 +413,8 @@ def prepared(orders: Orders, transactions: Sequence[PreparedTransaction], ledger
     """
     desk = _Desk(orders)
     for tx in transactions:
+        if tx.kind is TransactionKind.UPKEEP:
+            continue
         if tx.kind is TransactionKind.CANCEL:
             _mark_leaving(desk, tx.order_id, tx.tx_hash, ledger_index)
             continue

@@ -48,8 +48,9 @@ def first_mark(mark: Decimal | None, fills: Sequence[Fill]) -> Decimal | None:
 
 
 def waits_for_mark(event: CapitalEvent, mark: Decimal | None) -> bool:
-    """Say whether the event cannot be valued yet: no mark, and it is XRP or part of the opening."""
-    return mark is None and (event.base_drops > 0 or event.kind is CapitalKind.OPENING)
+    """Say whether the event cannot be valued yet: no mark, and it is XRP, of the opening or observed."""
+    whole = event.kind is CapitalKind.OPENING or event.observed
+    return mark is None and (event.base_drops > 0 or whole)
 
 
 def _malformed(event: CapitalEvent) -> str | None:
@@ -66,7 +67,7 @@ def _malformed(event: CapitalEvent) -> str | None:
 def _refusal(event: CapitalEvent, available: Available) -> str | None:
     """Return why the event cannot be applied, or None."""
     fault = _malformed(event)
-    if fault is not None or event.kind is not CapitalKind.WITHDRAWAL:
+    if fault is not None or event.observed or event.kind is not CapitalKind.WITHDRAWAL:
         return fault
     if event.base_drops > available.base_drops:
         return (
@@ -132,7 +133,7 @@ def apply_events(
         inventory, record = apply_capital(inventory, event, mark, available)
         if record is not None:
             records.append(record)
-            if record.applied and event.kind is CapitalKind.WITHDRAWAL:
+            if record.applied and event.kind is CapitalKind.WITHDRAWAL and not event.observed:
                 available = Available(
                     base_drops=available.base_drops - event.base_drops,
                     quote=EXACT.subtract(available.quote, event.quote),

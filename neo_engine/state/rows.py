@@ -328,7 +328,7 @@ def capital_asset(event: CapitalEvent, quote_symbol: str) -> tuple[str, str]:
 
 def _capital_row(item: CapitalRecord, record: IntentRecord, session: Numbering, at: str) -> Row:
     event = item.event
-    own = session.replayed or event.kind is CapitalKind.OPENING
+    own = session.replayed or event.observed or event.kind is CapitalKind.OPENING
     return (
         session.session_id,
         session.session_id if own else OPERATOR_SCOPE,

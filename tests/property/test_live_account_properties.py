@@ -7,8 +7,9 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neo_engine.domain.account_findings import FindingKind
 from neo_engine.domain.ledger import FeedStart, LedgerUpdate
-from neo_engine.execution.live_events import FindingKind, LedgerReport
+from neo_engine.execution.live_events import LedgerReport
 from tests.unit.live_fixture import Play, recorded
 
 LEDGERS = 24

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from neo_engine.domain.account_events import AccountEvents
+from neo_engine.domain.account_findings import AccountFinding, FindingKind
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import LiquiditySide
@@ -24,8 +25,6 @@ from neo_engine.domain.orders import (
 from neo_engine.execution import live_account, tracking
 from neo_engine.execution.live_account import LiveAccount
 from neo_engine.execution.live_events import (
-    AccountFinding,
-    FindingKind,
     KnownOrder,
     LedgerReport,
     known_order,

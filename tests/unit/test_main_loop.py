@@ -184,11 +184,13 @@ class Exchange(PaperExchange):
         self.sent: list[Command] = []
         self.broken = False
 
-    def prepare(self, commands: Sequence[Command], ledger_index: int) -> tuple[PreparedTransaction, ...]:
+    def prepare(
+        self, commands: Sequence[Command], ledger_index: int, *, urgent: bool = False
+    ) -> tuple[PreparedTransaction, ...]:
         if self.broken:
             raise KeyError("broken")
         self.sent.extend(commands)
-        return super().prepare(commands, ledger_index)
+        return super().prepare(commands, ledger_index, urgent=urgent)
 
     def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
         self._log.append("submit")
@@ -285,6 +287,7 @@ def desk(
         duration_seconds=duration_seconds,
         on_tick=views.append,
         decide=decided,
+        timer=SilenceTimer(clock, 4, feed.start().close_time) if live else None,
     )
     return Desk(feed, store, exchange, control, clock, signals, session, views)
 
@@ -585,7 +588,7 @@ def test_an_exchange_that_breaks_in_the_last_cancels_does_not_keep_the_end_from_
     assert [one.halt_reason for one in d.store.ends] == ["unexpected_halt"]
 
 
-def test_an_operating_error_ends_the_session_as_asked_by_the_engine() -> None:
+def test_a_feed_that_fails_for_good_ends_the_session_as_an_unhealthy_gateway() -> None:
     class Broken(Feed):
         def next(self, timeout_seconds: float) -> FeedItem | None:  # noqa: ARG002
             raise FeedError("the source is gone")
@@ -593,7 +596,7 @@ def test_an_operating_error_ends_the_session_as_asked_by_the_engine() -> None:
     d = desk(ledger(1))
     d.session = replace(d.session, feed=Broken(d.clock, [], live=False))
     result = d.run()
-    assert result.halt == Halt(reason=HaltReason.ENGINE_REQUESTED_HALT, detail="the source is gone")
+    assert result.halt == Halt(reason=HaltReason.RISK_GATEWAY_UNHEALTHY, detail="the source is gone")
     assert len(d.store.ends) == 1
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from neo_engine.domain.account_findings import FindingKind
 from neo_engine.domain.account_snapshot import TransactionLookup
 from neo_engine.domain.orders import OrderStatus
 from neo_engine.execution.live_account import LiveAccount
-from neo_engine.execution.live_events import FindingKind, InFlight, KnownOrder
+from neo_engine.execution.live_events import InFlight, KnownOrder
 from neo_engine.execution.recovery import Left, Recovery, free_sequence, recover
 from neo_engine.simulator.server.network import Network
 from neo_engine.xrpl.account_reader import AccountReader
