@@ -89,7 +89,11 @@ def run_session(options: SessionOptions, clock: Clock) -> SessionResult:
     source = _source(options, clock)
     # The signals come first and go last: one that comes while the database is opened or closed must not
     # cut that short.
-    with SignalFlags() as signals, _open_state(options, clock) as store:
+    group = options.config.state.group_commit_ticks if options.speed == SPEED_MAX else 1
+    with (
+        SignalFlags() as signals,
+        open_state(options.db, options.config, clock, group_commit_ticks=group) as store,
+    ):
         try:
             return _run(options, clock, source, store, signals)
         except (FeedError, StartupFailure) as error:
@@ -113,7 +117,7 @@ def _run(
     with closing(feed):
         start = feed.start()
         log.info("feed: %s", source.told)
-        _check_pair(config, start.pair)
+        check_pair(config, start.pair)
         book = BookTracker(start.state)
         _check_transfer_fee(book)
         account, opening = _paper_account(config, start, book)
@@ -172,14 +176,12 @@ def rare_collections() -> Iterator[None]:
 
 
 @contextmanager
-def _open_state(options: SessionOptions, clock: Clock) -> Iterator[StateManager]:
-    config = options.config
-    group = config.state.group_commit_ticks if options.speed == SPEED_MAX else 1
-    store = StateManager.open(
-        options.db,
-        options_of(config, group_commit_ticks=group, account_lock=None),
-        now=clock.utc_now,
-    )
+def open_state(
+    db: Path, config: Config, clock: Clock, *, group_commit_ticks: int = 1, account_lock: Path | None = None
+) -> Iterator[StateManager]:
+    """Hold the database open. Raises StateError when it cannot be opened."""
+    options = options_of(config, group_commit_ticks=group_commit_ticks, account_lock=account_lock)
+    store = StateManager.open(db, options, now=clock.utc_now)
     try:
         yield store
     finally:
@@ -256,16 +258,17 @@ def _live_source(options: SessionOptions, clock: Clock) -> _Source:
     return _Source(feed=feed, name=names[0], told=f"xrpl, {', '.join(names)}")
 
 
-def _check_pair(config: Config, pair: Pair) -> None:
+def check_pair(config: Config, pair: Pair) -> None:
+    """Raise StartupFailure if the feed trades another pair than the configuration means."""
     wanted, issuer = config.pair.quote_currency, config.pair.quote_issuer
     if currency_code(wanted) != pair.quote.currency:
         raise StartupFailure(
-            f"pair.quote_currency is {wanted}, but the recording trades {pair.symbol}; "
-            "set the key to the recording's token"
+            f"pair.quote_currency is {wanted}, but the feed trades {pair.symbol}; "
+            "set the key to the feed's token"
         )
     if issuer not in (ISSUER_FROM_FEED, pair.quote.issuer):
         raise StartupFailure(
-            f"pair.quote_issuer is {issuer}, but the recording's token is issued by {pair.quote.issuer}; "
+            f"pair.quote_issuer is {issuer}, but the feed's token is issued by {pair.quote.issuer}; "
             f"set the key to that address or to {ISSUER_FROM_FEED}"
         )
 

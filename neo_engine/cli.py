@@ -14,7 +14,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from neo_engine import __version__, cli_audit, cli_data, cli_preflight, cli_record, cli_session, cli_simulate
+from neo_engine import (
+    __version__,
+    cli_audit,
+    cli_data,
+    cli_live,
+    cli_preflight,
+    cli_record,
+    cli_session,
+    cli_simulate,
+)
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
 from neo_engine.domain.number import parse_number
@@ -101,6 +110,34 @@ def paper_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _data_verbs(verb: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    """Add the commands about a database and a configuration."""
+    one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
+
+    one = verb("restore", cli_data.restore, "Replace the database by a backup, after checking it.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--from", dest="source", type=Path, required=True, help="the backup")
+
+    one = verb("kill", cli_data.kill, "Pull every quote and halt the session that runs on a database.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--reason", default="operator", help="kept with the halt reason")
+
+    one = verb("capital", cli_data.capital, "Enter or list deposits and withdrawals (the capital overlay).")
+    one.add_argument("action", choices=("add", "list"))
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--kind", choices=("deposit", "withdrawal"))
+    one.add_argument("--asset", help="XRP or the quote token, e.g. RLUSD")
+    one.add_argument("--amount", help="exact decimal, in units of the asset")
+    one.add_argument("--note", default="", help="kept with the event")
+    one.add_argument("--request-id", help="makes a repeated call harmless (default: a new one)")
+
+    one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
+    one.add_argument("action", choices=("check", "show"))
+    one.add_argument("--config", type=Path, required=True)
+
+
 def engine_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m neo_engine VERB`."""
     parser = Parser(
@@ -129,6 +166,14 @@ def engine_parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     one.add_argument("--quiet", action="store_true")
 
+    one = verb("live", cli_live.live, "Trade for real, with the account of a configuration (docs/live.md).")
+    cli_live.add_live(one)
+    one.add_argument("--duration", type=duration, help="in ledger time: 90s, 10m, 2h (default: no end)")
+    one.add_argument("--seed", type=seed, default=1, help="of everything random in the session")
+
+    text = "Cancel every offer of the account and verify it on the ledger."
+    cli_live.add_flatten(verb("flatten", cli_live.flatten, text))
+
     text = "Say what an account did and whether its balances and offers add up."
     cli_audit.add_arguments(verb("audit", cli_audit.audit, text))
 
@@ -142,30 +187,7 @@ def engine_parser() -> argparse.ArgumentParser:
     cli_record.add_arguments(one)
     one.add_argument("--duration", type=duration, help="in ledger time: 90s, 10m, 2h (default: no end)")
 
-    one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
-
-    one = verb("restore", cli_data.restore, "Replace the database by a backup, after checking it.")
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--from", dest="source", type=Path, required=True, help="the backup")
-
-    one = verb("kill", cli_data.kill, "Pull every quote and halt the session that runs on a database.")
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--reason", default="operator", help="kept with the halt reason")
-
-    one = verb("capital", cli_data.capital, "Enter or list deposits and withdrawals (the capital overlay).")
-    one.add_argument("action", choices=("add", "list"))
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--kind", choices=("deposit", "withdrawal"))
-    one.add_argument("--asset", help="XRP or the quote token, e.g. RLUSD")
-    one.add_argument("--amount", help="exact decimal, in units of the asset")
-    one.add_argument("--note", default="", help="kept with the event")
-    one.add_argument("--request-id", help="makes a repeated call harmless (default: a new one)")
-
-    one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
-    one.add_argument("action", choices=("check", "show"))
-    one.add_argument("--config", type=Path, required=True)
+    _data_verbs(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")

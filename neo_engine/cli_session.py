@@ -49,7 +49,7 @@ def paper(options: argparse.Namespace) -> int:
     feed = chosen_feed(options)
     config = load_config(options.config)
     result = _run(options, config, mode="paper", feed=feed, duration=options.duration, decision=decide)
-    return _finish(options, result)
+    return finish(options, result)
 
 
 def chosen_feed(options: argparse.Namespace) -> str:
@@ -86,7 +86,7 @@ def replay(options: argparse.Namespace) -> int:
     result = _run(options, config, mode="replay", feed="recorded", duration=None, decision=decision)
     if options.fills_csv is not None:
         _write_fills(options.db, result, options.fills_csv)
-    return _finish(options, result)
+    return finish(options, result)
 
 
 def limits_off(config: Config) -> Config:
@@ -142,20 +142,26 @@ def _run(
         )
 
 
-def _finish(options: argparse.Namespace, result: SessionResult) -> int:
+def result_document(options: argparse.Namespace, result: SessionResult, code: int) -> dict[str, object]:
+    """Return what `--json` prints of a session."""
+    return {
+        "session_id": result.session_id,
+        "db": str(options.db),
+        "halt_reason": result.halt.reason.value,
+        "halt_detail": result.halt.detail,
+        "exit_code": code,
+        "ticks": result.ticks,
+        "ledgers": result.ledgers,
+        "fingerprint": result.fingerprint,
+        **result.summary,
+    }
+
+
+def finish(options: argparse.Namespace, result: SessionResult) -> int:
+    """Tell how a session ended, on stdout with --json, and return the exit code."""
     code = exit_code(result.halt.reason)
     if options.json:
-        document = {
-            "session_id": result.session_id,
-            "db": str(options.db),
-            "halt_reason": result.halt.reason.value,
-            "halt_detail": result.halt.detail,
-            "exit_code": code,
-            "ticks": result.ticks,
-            "ledgers": result.ledgers,
-            "fingerprint": result.fingerprint,
-            **result.summary,
-        }
+        document = result_document(options, result, code)
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
     else:
         print(

@@ -306,6 +306,8 @@ class Config(Section):
             )
         if (self.mode == "live") != (self.live is not None):
             faults.append("mode: live and the section live go together; see config/live_testnet.yaml")
+        if self.live is not None and not lifetime:
+            faults.append("execution.offer_lifetime_seconds must be above 0 when mode is live: 600 is usual")
         if self.live is not None and self.pair.quote_issuer == ISSUER_FROM_FEED:
             faults.append("pair.quote_issuer must be the issuer's address when mode is live")
         if faults:

@@ -17,7 +17,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -34,7 +33,7 @@ from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
 from neo_engine.ops.clock import iso
 from neo_engine.ports import FeedItem, KillRequest, VenueReport
-from neo_engine.session import Session, SessionResult, TickView, accounts_summary, drift, session_start
+from neo_engine.session import Session, SessionResult, TickView, accounts_summary, drift, session_start, where
 from neo_engine.telemetry import TouchTelemetry
 from neo_engine.tick import Decision, Observation, initial_state
 
@@ -97,7 +96,7 @@ class MainLoop:
             halt = self._failed(HaltReason.ENGINE_REQUESTED_HALT, str(error))
         except Exception as error:  # noqa: BLE001 - the one net under the session: typed, logged, exit 1
             log.error("unexpected: %s", traceback.format_exc())
-            halt = self._failed(HaltReason.UNEXPECTED_HALT, _where(error))
+            halt = self._failed(HaltReason.UNEXPECTED_HALT, where(error))
         return self._finish(halt)
 
     def _failed(self, reason: HaltReason, detail: str) -> Halt:
@@ -441,7 +440,7 @@ class MainLoop:
             self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index))
         except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
             log.error("the last cancels failed: %s", traceback.format_exc())
-            return f"; {len(cancels)} orders could not be cancelled: {_where(error)}"
+            return f"; {len(cancels)} orders could not be cancelled: {where(error)}"
         return f"; {len(cancels)} cancels sent without a record"
 
     def _finish(self, halt: Halt) -> SessionResult:
@@ -499,10 +498,3 @@ class MainLoop:
             "feed_faults": self._n.faults,
             "touch": self._touch_summary,
         }
-
-
-def _where(error: Exception) -> str:
-    """Return `Type: text (file:line)` of the innermost frame of an exception."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"

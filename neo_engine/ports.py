@@ -12,6 +12,7 @@ import msgspec
 from neo_engine.domain.account_findings import AccountFinding
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill
+from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, FeedStart, LedgerFault, LedgerUpdate
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.orders import (
@@ -47,6 +48,22 @@ class Timer(Protocol):
 
     def due(self) -> int | None:
         """Return the feed's time now if another interval has passed without a ledger, else None."""
+
+
+class Signals(Protocol):
+    """The signals of the system that ask the process to end."""
+
+    @property
+    def reason(self) -> HaltReason | None:
+        """The reason of the first signal that came."""
+
+    @property
+    def name(self) -> str:
+        """Its name, e.g. SIGINT."""
+
+    @property
+    def hurry(self) -> bool:
+        """True once a second signal came."""
 
 
 class Feed(Protocol):

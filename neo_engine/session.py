@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 
@@ -20,8 +22,7 @@ from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
 from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.fingerprint import START
 from neo_engine.ops.clock import iso
-from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock, Control, Exchange, Feed, StateStore, Timer, VenueReport
+from neo_engine.ports import Clock, Control, Exchange, Feed, Signals, StateStore, Timer, VenueReport
 from neo_engine.tick import Decision, EngineState, Observation
 
 DRIFT_KEY = "inventory_drift_at_shutdown"
@@ -65,7 +66,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     store: StateStore
     control: Control
     clock: Clock
-    signals: SignalFlags
+    signals: Signals
     mode: str
     feed_name: str
     pair: str
@@ -212,3 +213,10 @@ def drift(store: StateStore, accounts: Accounts | None) -> dict[str, str]:
 
 def _told(inventory: tuple[int, Decimal]) -> str:
     return f"{inventory[0]} drops and {plain(inventory[1])}"
+
+
+def where(error: Exception) -> str:
+    """Return `Type: text (file:line)` of the innermost frame of an exception."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"

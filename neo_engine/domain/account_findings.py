@@ -18,7 +18,6 @@ class FindingKind(Enum):
 
     ORPHAN_FILL = "orphan_fill"  # a trade of an offer or a payment that is no order of ours
     ORPHAN_OFFER = "orphan_offer"  # an offer that no order of ours placed now stands
-    OTHER_TRANSACTION = "other_transaction"  # ours, but about no order (tickets, a gap filled): its fee
     STRANGE_TRANSACTION = "strange_transaction"  # sent by our account, not by this engine: its fee
     PAID_IN = "paid_in"
     PAID_OUT = "paid_out"

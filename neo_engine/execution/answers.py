@@ -10,7 +10,7 @@ tel `accepted: false` is the server's word that it kept nothing: it comes to som
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -42,10 +42,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ask(Protocol):
-    """The server: one request, one answer. Nothing is raised for a refusal or a lost answer."""
+    """The server: one answer for each request. Nothing is raised for a refusal or a lost answer."""
 
     def __call__(self, command: str, parameters: Json) -> Answer:
         """Return the answer within the caller's own time limit."""
+
+    def submit(self, blobs: Sequence[str]) -> list[Answer]:
+        """Send signed blobs in their order, all before the first answer is waited for; one answer each."""
 
 
 class Step(Enum):

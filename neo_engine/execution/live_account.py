@@ -77,7 +77,6 @@ class LiveAccount:
         self._orders: dict[int, OrderState] = {}
         self._by_sequence: dict[int, int] = {}
         self._in_flight: dict[str, InFlight] = {}
-        self._announced: dict[str, int] = {}
         self._seen: dict[int, set[int]] = {}
         for order in orders:
             self._add(order)
@@ -104,6 +103,15 @@ class LiveAccount:
     def unknown_offers(self) -> tuple[OpenOffer, ...]:
         """The offers on the ledger that no order of ours placed."""
         return tuple(one for one in self.offers if one.offer_sequence not in self._by_sequence)
+
+    @property
+    def expired_offers(self) -> tuple[int, ...]:
+        """Sequences of offers, ours or strangers', that fill no more but still hold the owner reserve."""
+        return tuple(
+            one.offer_sequence
+            for one in self.offers
+            if one.expiration is not None and one.expiration <= self.close_time
+        )
 
     @property
     def tickets(self) -> tuple[int, ...]:
@@ -144,7 +152,7 @@ class LiveAccount:
     # what we do
 
     def expect(self, sent: InFlight, order: KnownOrder | None = None) -> None:
-        """Note a transaction before it is sent, and the order it creates (None for a cancel).
+        """Note a transaction before it is sent, and the order it creates (None where it creates none).
 
         Raises InvariantViolation for a create without its order.
         """
@@ -156,10 +164,6 @@ class LiveAccount:
                 f"transaction {prepared.tx_hash}: order {prepared.order_id} is not known"
             )
         self._in_flight[prepared.tx_hash] = sent
-
-    def announce(self, tx_hash: str, last_ledger_sequence: int) -> None:
-        """Note the hash of a transaction of ours that is about no order, e.g. one that makes tickets."""
-        self._announced[tx_hash] = last_ledger_sequence
 
     def adopt(self, order: KnownOrder) -> None:
         """Take an unknown offer as `order`. Raises InvariantViolation if there is no such offer."""
@@ -308,7 +312,6 @@ class LiveAccount:
         """Let go of what is too long ago: memory must not grow with the ledgers."""
         old = self.ledger_index - REMEMBERED_LEDGERS
         self._seen = {one: places for one, places in self._seen.items() if one > old}
-        self._announced = {one: last for one, last in self._announced.items() if last > old}
         ended = [one for one in self._orders.values() if one.closed is not None and one.closed <= old]
         for order in ended:
             del self._orders[order.order_id]
@@ -338,19 +341,14 @@ class LiveAccount:
             if creates(sent) and tx.succeeded and order is not None:
                 self._by_sequence[sent.prepared.account_sequence] = order.order_id
         elif tx.account == self.address:
-            self._note_other(tx, now)
+            text = f"{tx.kind} ended in {tx.result}; this engine did not send it"
+            now.found(FindingKind.STRANGE_TRANSACTION, tx, text, fee_drops=tx.fee_drops)
         self._take_fills(events, sent, now)
         for offer in events.offers:
             self._take_offer(offer, events, sent, now)
         if sent is not None:
             self._settle(sent, tx, events, now)
         self._take_money(events, tx, now)
-
-    def _note_other(self, tx: LedgerTransaction, now: Collected) -> None:
-        ours = tx.tx_hash in self._announced
-        kind = FindingKind.OTHER_TRANSACTION if ours else FindingKind.STRANGE_TRANSACTION
-        text = f"{tx.kind} ended in {tx.result}" + ("" if ours else "; this engine did not send it")
-        now.found(kind, tx, text, fee_drops=tx.fee_drops)
 
     def _take_fills(self, events: AccountEvents, sent: InFlight | None, now: Collected) -> None:
         for fill in events.fills:

@@ -35,9 +35,7 @@ from neo_engine.domain.ledger import (
     LedgerUpdate,
     TakerIntent,
     TakerKind,
-    taken_legs,
 )
-from neo_engine.domain.market import MarketTrade
 from neo_engine.domain.matching import (
     MatchResult,
     OrderKind,
@@ -45,7 +43,7 @@ from neo_engine.domain.matching import (
     TakerOrder,
     match,
 )
-from neo_engine.domain.number import MILLION, plain, xrp_from_drops
+from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.domain.orders import (
     CancelOrder,
     Command,
@@ -64,7 +62,7 @@ from neo_engine.execution.order_events import DUST_DROPS
 from neo_engine.execution.paper_account import PaperAccount, offer_index
 from neo_engine.execution.paper_book import SharedBook
 from neo_engine.execution.paper_events import LedgerEvents
-from neo_engine.execution.snapshot import market_snapshot
+from neo_engine.execution.snapshot import market_snapshot, market_trades
 from neo_engine.execution.takers import asked_of_book
 from neo_engine.ports import VenueReport
 
@@ -385,8 +383,7 @@ class PaperExchange:
             order = asked_of_book(tx, self._book)
             if order is not None:
                 traded = self._run(order, tx)
-        if tx.succeeded and tx.taker is not None:
-            self._note_trades(tx)
+        self._now.trades.extend(market_trades(tx, self._book))
         self._now.faults.extend(self._book.apply(tx))
         if traded:
             self._shared.spend_created(tx, traded)
@@ -457,15 +454,6 @@ class PaperExchange:
             if not one.expired and one.offer.expired(close_time):
                 one.expired = True
                 self._now.closed(one.order_id, OrderStatus.EXPIRED, sequence, "expired")
-
-    def _note_trades(self, tx: LedgerTransaction) -> None:
-        pool = self._book.pool
-        for leg in taken_legs(tx, pool.account if pool else None):
-            base_drops = leg.base_drops + leg.pool_base_drops
-            quote = leg.quote + leg.pool_quote
-            if base_drops > 0 and quote > 0:
-                price = quote * MILLION / base_drops
-                self._now.trades.append(MarketTrade(taker_side=leg.side, price=price, base_drops=base_drops))
 
 
 def _prepared(

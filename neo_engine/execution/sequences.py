@@ -106,16 +106,19 @@ class Sequences:
         self.next = number + count + 1
         return number
 
-    def adopt(self, number: int) -> None:
+    def adopt(self, number: int, *, tickets: int = 0) -> None:
         """Take over a number that an earlier session gave out and whose fate is not known.
 
+        tickets: how many its transaction makes, whose numbers follow it.
         A number left out before it is free: nobody of ours bears it.
         """
         self._claims[number] = self._claims.get(number, 0) + 1
         self._free.discard(number)
         if number >= self.next:
             self._free |= set(range(self.next, number))
-            self.next = number + 1
+            self.next = number + 1 + tickets
+        if tickets:
+            self._making[number] = tickets
 
     def used(self, number: int, *, succeeded: bool = True) -> None:
         """Note that a validated transaction used the number; succeeded: with tesSUCCESS, not with a tec."""

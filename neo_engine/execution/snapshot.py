@@ -6,8 +6,9 @@ from decimal import Context, Decimal
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookTracker
+from neo_engine.domain.ledger import LedgerTransaction, taken_legs
 from neo_engine.domain.market import DataFault, Level, MarketSnapshot, MarketTrade
-from neo_engine.domain.number import NEAREST
+from neo_engine.domain.number import MILLION, NEAREST
 from neo_engine.domain.rounding import TICK_SIZE_OFF
 
 _TRANSFER_RATE_NONE = 1_000_000_000
@@ -56,6 +57,21 @@ def market_snapshot(
         trades=trades,
         faults=tuple(faults),
     )
+
+
+def market_trades(tx: LedgerTransaction, book: BookTracker) -> list[MarketTrade]:
+    """Return what a transaction took of book and pool; `book` has not applied it yet."""
+    if not tx.succeeded or tx.taker is None:
+        return []
+    trades = []
+    pool = book.pool
+    for leg in taken_legs(tx, pool.account if pool else None):
+        base_drops = leg.base_drops + leg.pool_base_drops
+        quote = leg.quote + leg.pool_quote
+        if base_drops > 0 and quote > 0:
+            price = quote * MILLION / base_drops
+            trades.append(MarketTrade(taker_side=leg.side, price=price, base_drops=base_drops))
+    return trades
 
 
 def _levels(book: BookTracker, side: Side, depth: int, own_account: str | None) -> tuple[Level, ...]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.orders import (
@@ -43,12 +43,12 @@ from neo_engine.execution.answers import (
     code_of,
 )
 from neo_engine.execution.fees import Fees
+from neo_engine.execution.pending import UPKEEP, About, Pending
 from neo_engine.execution.sequences import Sequences
 from neo_engine.execution.transactions import (
     Place,
     Signer,
     Terms,
-    Upkeep,
     common_fields,
     ordered,
     transaction_of,
@@ -58,29 +58,7 @@ Json = dict[str, Any]
 
 RETRIES_AT_ONCE = 1  # a lost submit is sent again at once, then with each ledger until its last one
 PROOFS_PER_LEDGER = 10  # each costs a request of the server's rate budget
-NOT_SENT = "notSent"
 SUCCESS = "tesSUCCESS"
-
-
-class _Pending(msgspec.Struct, kw_only=True):
-    """A transaction whose fate is open. order: None for upkeep. removes: sequence of the offer it takes away.
-
-    submitted: handed over to be sent. exposed: a server may have kept it. applied: an open ledger had it.
-    resend: False for one of an earlier session, whose quotes are not wanted any more.
-    """
-
-    tx_hash: str
-    blob: str
-    place: Place
-    first_ledger: int
-    order: PreparedTransaction | None
-    removes: int | None
-    submitted: bool = False
-    exposed: bool = False
-    applied: bool = False
-    resend: bool = True
-    step: Step = Step.WAIT
-    code: str = NOT_SENT
 
 
 class Submitter:
@@ -95,7 +73,7 @@ class Submitter:
         self._terms = terms
         self._numbers = numbers
         self._fees = fees
-        self._pending: dict[str, _Pending] = {}
+        self._pending: dict[str, Pending] = {}
         self._quotes: dict[int, Quote] = {}  # our offers by sequence: sent, and neither ended nor expired
         self.must_stop: str | None = None
 
@@ -162,9 +140,12 @@ class Submitter:
             place = self._place(self._numbers.take(), fee, ledger_index)
         return self._signed(command, place, ledger_index)
 
-    def upkeep(self, ledger_index: int, *, ticket_pool: int) -> tuple[Upkeep, ...]:
-        """Return what keeps the numbers going, signed, nothing sent; to be called after `prepare`.
+    def upkeep(
+        self, ledger_index: int, *, ticket_pool: int, clear: Iterable[int] = ()
+    ) -> tuple[PreparedTransaction, ...]:
+        """Return what keeps the account in order (UPKEEP), signed, nothing sent; after `prepare`.
 
+        A cancel for each offer in `clear`: dead ones, that hold the owner reserve.
         A transaction without effect for each gap that something on its way waits for, and one TicketCreate
         when fewer than `ticket_pool` tickets are ready, unless something is stuck before it.
         """
@@ -174,15 +155,21 @@ class Submitter:
             if fee is None:
                 raise InvariantViolation("a gap in our sequences: its filler always has a fee")
             place = self._place(self._numbers.take(), fee, ledger_index)
-            made.append(
-                self._signed_upkeep(common_fields("AccountSet", self._terms, place), place, ledger_index, 0)
-            )
+            tx = common_fields("AccountSet", self._terms, place)
+            made.append(self._remember(tx, place, ledger_index, UPKEEP))
+        leaving = {one.removes for one in self._pending.values()}
+        for sequence in clear:
+            fee = self._fees.fee(cancel=False)
+            if sequence not in leaving and fee is not None:
+                place = self._place(self._numbers.take(), fee, ledger_index)
+                tx = {**common_fields("OfferCancel", self._terms, place), "OfferSequence": sequence}
+                made.append(self._remember(tx, place, ledger_index, replace(UPKEEP, removes=sequence)))
         wanted = self._numbers.tickets_wanted(ticket_pool)
         fee = self._fees.fee(cancel=False)
         if wanted and fee is not None and not made and not self._stuck():
             place = self._place(self._numbers.take_for_tickets(wanted), fee, ledger_index)
             tx = {**common_fields("TicketCreate", self._terms, place), "TicketCount": wanted}
-            made.append(self._signed_upkeep(tx, place, ledger_index, wanted))
+            made.append(self._remember(tx, place, ledger_index, replace(UPKEEP, tickets=wanted)))
         return tuple(made)
 
     def _place(self, number: int, fee_drops: int, ledger_index: int, *, ticket: bool = False) -> Place:
@@ -193,66 +180,58 @@ class Submitter:
     def _signed(
         self, command: Command, place: Place, ledger_index: int, *, tx: Json | None = None
     ) -> PreparedTransaction:
-        blob, tx_hash = self._signer.sign(tx or transaction_of(command, self._terms, place))
         replaces = command.replaces if isinstance(command, PlaceOrder) else None
         kind = TransactionKind.CREATE if replaces is None else TransactionKind.REPLACE
+        if isinstance(command, CancelOrder):
+            kind = TransactionKind.CANCEL
+        removes = command.offer_sequence if isinstance(command, CancelOrder) else command.replaces_sequence
+        return self._remember(
+            tx or transaction_of(command, self._terms, place),
+            place,
+            ledger_index,
+            About(
+                kind=kind,
+                order_id=command.order_id,
+                replaces=replaces,
+                removes=removes if tx is None else None,
+            ),
+        )
+
+    def _remember(self, tx: Json, place: Place, ledger_index: int, about: About) -> PreparedTransaction:
+        """Sign a transaction, and keep it until its fate is known."""
+        blob, tx_hash = self._signer.sign(tx)
+        if tx_hash in self._pending:
+            raise InvariantViolation(f"transaction {tx_hash}: prepared twice")
         order = PreparedTransaction(
-            kind=TransactionKind.CANCEL if isinstance(command, CancelOrder) else kind,
-            order_id=command.order_id,
-            replaces=replaces,
+            kind=about.kind,
+            order_id=about.order_id,
+            replaces=about.replaces,
             tx_hash=tx_hash,
             account_sequence=place.number,
             last_ledger_sequence=place.last_ledger,
             fee_drops=place.fee_drops,
             blob=blob,
+            tickets=about.tickets,
+            ticketed=place.ticket,
         )
-        removes = command.offer_sequence if isinstance(command, CancelOrder) else command.replaces_sequence
-        self._remember(
-            _Pending(
-                tx_hash=tx_hash,
-                blob=blob,
-                place=place,
-                first_ledger=ledger_index,
-                order=order,
-                removes=removes if tx is None else None,
-            )
+        self._pending[tx_hash] = Pending(
+            tx_hash=tx_hash,
+            blob=blob,
+            place=place,
+            first_ledger=ledger_index,
+            order=order,
+            removes=about.removes,
         )
         return order
 
-    def _signed_upkeep(self, tx: Json, place: Place, ledger_index: int, tickets: int) -> Upkeep:
-        blob, tx_hash = self._signer.sign(tx)
-        self._remember(
-            _Pending(
-                tx_hash=tx_hash,
-                blob=blob,
-                place=place,
-                first_ledger=ledger_index,
-                order=None,
-                removes=None,
-            )
-        )
-        return Upkeep(
-            tx_hash=tx_hash,
-            account_sequence=place.number,
-            last_ledger_sequence=place.last_ledger,
-            fee_drops=place.fee_drops,
-            blob=blob,
-            tickets=tickets,
-        )
-
-    def _remember(self, one: _Pending) -> None:
-        if one.tx_hash in self._pending:
-            raise InvariantViolation(f"transaction {one.tx_hash}: prepared twice")
-        self._pending[one.tx_hash] = one
-
-    def _bearers(self, number: int) -> list[_Pending]:
+    def _bearers(self, number: int) -> list[Pending]:
         """Return what is on its way with a sequence: one, or a quote and what withdraws it."""
         return [one for one in self._pending.values() if one.place.number == number and not one.place.ticket]
 
-    def _create_at(self, number: int) -> _Pending | None:
+    def _create_at(self, number: int) -> Pending | None:
         """Return the create or replace on its way that bears a sequence."""
         for one in self._bearers(number):
-            if one.order is not None and one.order.kind is not TransactionKind.CANCEL:
+            if one.creates:
                 return one
         return None
 
@@ -266,8 +245,8 @@ class Submitter:
     def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
         """Send what `prepare` gave, in order, and return the preliminary answers.
 
-        Once an answer is lost for good the rest is not sent now: it goes out with the next ledger, so that
-        a dead connection costs one time limit and not one for each order.
+        All are on the wire before the first answer is waited for: a batch takes one round trip, and a dead
+        connection costs one time limit and one more for the repetition, however many there are.
         """
         verdicts = self._send_all([one.tx_hash for one in prepared])
         return tuple(
@@ -275,45 +254,57 @@ class Submitter:
             for one, (verdict, code) in zip(prepared, verdicts, strict=True)
         )
 
-    def send_upkeep(self, upkeep: Sequence[Upkeep]) -> None:
-        """Send what `upkeep` gave, in order; their fate shows in the numbers only."""
-        self._send_all([one.tx_hash for one in upkeep])
+    def discard(self, prepared: Sequence[PreparedTransaction]) -> None:
+        """Take back what was prepared and will never be sent: its numbers are free."""
+        for one in prepared:
+            pending = self._pending[one.tx_hash]
+            if pending.submitted:
+                raise InvariantViolation(
+                    f"transaction {one.tx_hash}: it was sent, so it cannot be taken back"
+                )
+            self._fail(pending)
 
     def _send_all(self, hashes: Iterable[str]) -> list[tuple[Verdict, str]]:
-        told = []
-        dead = False
+        batch = []
         for tx_hash in hashes:
             one = self._pending.get(tx_hash)
             if one is None:
                 raise InvariantViolation(f"transaction {tx_hash}: submitted, but not prepared or ended")
+            batch.append(one)
+        for one in batch:
             one.submitted = True
-            if dead:
-                one.step = Step.SEND_AGAIN
-                told.append((Verdict(outcome=SubmitClass.UNKNOWN, step=Step.SEND_AGAIN), NOT_SENT))
-                continue
-            verdict, dead = self._send(one)
-            told.append((verdict, one.code))
-        return told
+        verdicts = self._send(batch)
+        return [(verdicts[one.tx_hash], one.code) for one in batch]
 
-    def _send(self, one: _Pending) -> tuple[Verdict, bool]:
-        """Send a blob; return what its answer means and whether no answer came at all."""
-        exposed_before = one.exposed
-        answer = self._ask("submit", {"tx_blob": one.blob})
-        for _ in range(RETRIES_AT_ONCE):
-            if answer.told is not Told.LOST:
+    def _send(self, batch: Sequence[Pending]) -> dict[str, Verdict]:
+        """Send blobs, the unanswered ones once more behind the others; return what each answer means."""
+        verdicts: dict[str, Verdict] = {}
+        for _ in range(1 + RETRIES_AT_ONCE):
+            if not batch:
                 break
-            exposed_before = exposed_before or answer.sent
-            answer = self._ask("submit", {"tx_blob": one.blob})
+            answers = self._ask.submit([one.blob for one in batch])
+            answered = list(zip(batch, answers, strict=True))
+            for one, answer in answered:
+                verdicts[one.tx_hash] = self._answered(one, answer)
+            batch = [one for one, answer in answered if answer.told is Told.LOST]
+        return verdicts
+
+    def _answered(self, one: Pending, answer: Answer) -> Verdict:
+        """Take the answer to a blob, and return what it means."""
+        exposed_before = one.exposed
         lost = answer.told is Told.LOST
         verdict = classify(answer)
         one.code = code_of(answer)
         self._learn_cost(answer)
+        told = answer.result.get("tx_json", {}).get("hash", one.tx_hash)
+        if answer.told is Told.ANSWERED and told != one.tx_hash:
+            self.must_stop = f"transaction {one.tx_hash}: the server calls it {told}; it is not to be trusted"
         if verdict.outcome is SubmitClass.REJECTED:
             if verdict.step is Step.STOP:
                 self.must_stop = f"transaction {one.tx_hash}: {one.code}: {verdict.why}"
             if not exposed_before:
                 self._fail(one)
-                return verdict, False
+                return verdict
             # An earlier copy may have been kept somewhere: only a ledger can tell now.
             verdict = Verdict(outcome=SubmitClass.UNKNOWN, step=Step.LOOK_UP)
         one.exposed = exposed_before or not lost or answer.sent
@@ -321,7 +312,7 @@ class Submitter:
         one.step = verdict.step
         if verdict.step is Step.FILL_GAP:
             self._missed_before(one.place.number)
-        return verdict, lost
+        return verdict
 
     def _missed_before(self, number: int) -> None:
         """Have all before this sequence sent again: whatever was said, something is missing there."""
@@ -343,30 +334,28 @@ class Submitter:
         """
         if order.blob is None:
             raise InvariantViolation(f"transaction {order.tx_hash}: stored without its blob")
-        ticket = order.account_sequence in self._numbers.tickets
+        ticket = order.ticketed
         if ticket:
             self._numbers.adopt_ticket(order.account_sequence)
         else:
-            self._numbers.adopt(order.account_sequence)
+            self._numbers.adopt(order.account_sequence, tickets=order.tickets)
         place = Place(
             number=order.account_sequence,
             ticket=ticket,
             fee_drops=order.fee_drops,
             last_ledger=order.last_ledger_sequence,
         )
-        self._remember(
-            _Pending(
-                tx_hash=order.tx_hash,
-                blob=order.blob,
-                place=place,
-                first_ledger=since_ledger,
-                order=order,
-                removes=None,
-                submitted=True,
-                exposed=True,
-                resend=False,
-                step=Step.LOOK_UP,
-            )
+        self._pending[order.tx_hash] = Pending(
+            tx_hash=order.tx_hash,
+            blob=order.blob,
+            place=place,
+            first_ledger=since_ledger,
+            order=order,
+            removes=None,
+            submitted=True,
+            exposed=True,
+            resend=False,
+            step=Step.LOOK_UP,
         )
 
     def reconnected(self) -> None:
@@ -415,7 +404,7 @@ class Submitter:
             found += self._fate(one, over=over)
         return found
 
-    def _fate(self, one: _Pending, *, over: bool) -> list[Resolution]:
+    def _fate(self, one: Pending, *, over: bool) -> list[Resolution]:
         """Return the final word on one transaction if there is one. over: its last ledger has passed."""
         last = one.place.last_ledger
         span = {"min_ledger": one.first_ledger, "max_ledger": last}
@@ -443,22 +432,22 @@ class Submitter:
         return int(told["ledger_index"]) > place.last_ledger and sequence <= place.number
 
     def _send_open(self, ledger_index: int) -> list[Resolution]:
-        """Send again what no server is known to keep, lowest number first, until a connection is dead."""
-        found: list[Resolution] = []
-        for one in sorted(self._pending.values(), key=lambda one: one.place.number):
-            again = one.step in (Step.SEND_AGAIN, Step.RAISE_FEE) and one.submitted and one.resend
-            if not again or one.place.last_ledger <= ledger_index:
-                continue
-            verdict, dead = self._send(one)
-            if verdict.outcome is SubmitClass.REJECTED:
-                found += _resolved(one, None, None)
-            if dead:
-                break
-        return found
+        """Send again what no server is known to keep, lowest number first."""
+        batch = [
+            one
+            for one in sorted(self._pending.values(), key=lambda one: one.place.number)
+            if one.step in (Step.SEND_AGAIN, Step.RAISE_FEE)
+            and one.submitted
+            and one.resend
+            and one.place.last_ledger > ledger_index
+        ]
+        verdicts = self._send(batch)
+        refused = [one for one in batch if verdicts[one.tx_hash].outcome is SubmitClass.REJECTED]
+        return [word for one in refused for word in _resolved(one, None, None)]
 
-    def _validated(self, one: _Pending, result: str) -> list[Resolution]:
+    def _validated(self, one: Pending, result: str) -> list[Resolution]:
         """Take a validated transaction; return those that it leaves without a number."""
-        place, order = one.place, one.order
+        place = one.place
         del self._pending[one.tx_hash]
         if result == SUCCESS and one.removes is not None:
             self._quotes.pop(one.removes, None)
@@ -466,7 +455,7 @@ class Submitter:
             self._numbers.ticket_used(place.number)
             return []
         self._numbers.used(place.number, succeeded=result == SUCCESS)
-        if result != SUCCESS and order is not None and order.kind is not TransactionKind.CANCEL:
+        if result != SUCCESS and one.creates:
             self._quotes.pop(place.number, None)
         rivals = self._bearers(place.number)
         for rival in rivals:
@@ -474,7 +463,7 @@ class Submitter:
             self._forget(rival)
         return [word for rival in rivals for word in _resolved(rival, None, None)]
 
-    def _fail(self, one: _Pending) -> list[Resolution]:
+    def _fail(self, one: Pending) -> list[Resolution]:
         """Take a transaction that can never be validated: its number is free."""
         del self._pending[one.tx_hash]
         number = one.place.number
@@ -487,13 +476,11 @@ class Submitter:
         self._forget(one)
         return _resolved(one, None, None)
 
-    def _forget(self, one: _Pending) -> None:
+    def _forget(self, one: Pending) -> None:
         self._fees.returned(one.place.fee_drops)
-        if one.order is not None and one.order.kind is not TransactionKind.CANCEL:
+        if one.creates:
             self._quotes.pop(one.place.number, None)
 
 
-def _resolved(one: _Pending, result: str | None, ledger_index: int | None) -> list[Resolution]:
-    if one.order is None:
-        return []
+def _resolved(one: Pending, result: str | None, ledger_index: int | None) -> list[Resolution]:
     return [Resolution(prepared=one.order, result=result, ledger_index=ledger_index, code=one.code)]

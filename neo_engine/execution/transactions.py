@@ -116,14 +116,3 @@ def _crosses(quote: Quote, own: Quote) -> bool:
         return False
     bid, ask = (quote, own) if quote.side is Side.BUY else (own, quote)
     return bid.price >= ask.price
-
-
-class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction that is no order: tickets > 0 makes so many tickets, 0 only fills a gap."""
-
-    tx_hash: str
-    account_sequence: int
-    last_ledger_sequence: int
-    fee_drops: int
-    blob: str
-    tickets: int

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -101,12 +102,14 @@ def started_source(source: LedgerSource) -> None:
 class LiveFeed:
     """A network as a feed. issuer None: to be found on the network, where that is small.
 
-    names: the endpoints as people may see them.
+    names: the endpoints as people may see them. `connected` is called whenever another connection or server
+    is used from now on: it may not know what the last one was told.
     """
 
     def __init__(
         self, source: LedgerSource, *, currency: str, issuer: str | None, clock: Clock, names: tuple[str, ...]
     ) -> None:
+        self.connected: Callable[[], None] = lambda: None
         self._source = source
         self._currency = currency
         self._issuer = issuer
@@ -190,6 +193,8 @@ class LiveFeed:
             return self._faults.make(kinds.LEDGER_GAP, 0, event.last_ledger, text)
         if event.kind is EventKind.MALFORMED:
             return self._faults.make(kinds.MALFORMED_JSON, 0, self._last_index, text)
+        if event.kind in (EventKind.CONNECTED, EventKind.WRITER):
+            self.connected()
         calm = event.kind in (EventKind.CONNECTED, EventKind.HEALTHY)
         log.log(logging.INFO if calm else logging.WARNING, "%s", text)
         return None

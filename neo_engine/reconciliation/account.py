@@ -1,7 +1,6 @@
 """What follows from the things that happened to our account and that no order of ours explains.
 
     finding                               booked as capital   then
-    a fee of ours about no order          no, it is a fee     noted
     dust                                  yes                 noted
     payment, clawback, pool, orphan fill  yes                 noted, or halt (live.external_changes)
     a transaction we did not send         its fee             halt
@@ -34,7 +33,7 @@ from neo_engine.domain.records import Finding
 _K = FindingKind
 #: Money that came or went without a trade of ours: `live.external_changes` decides.
 EXTERNAL = frozenset({_K.PAID_IN, _K.PAID_OUT, _K.CLAWBACK, _K.POOL, _K.ORPHAN_FILL})
-_NOTED = frozenset({_K.OTHER_TRANSACTION, _K.DUST, _K.CHAIN_BREAK, _K.LEDGER_GAP})
+_NOTED = frozenset({_K.DUST, _K.CHAIN_BREAK, _K.LEDGER_GAP})
 _ENDS = frozenset({_K.FREEZE, _K.TRUST_LINE})  # halt by what is so now, not by the change
 PROPOSE = "propose"
 

@@ -1,7 +1,7 @@
 """The books of a session, kept a second time from its rows alone.
 
 The engine's inventory manager keeps fills, capital and cost basis as it trades. Here the same is
-rebuilt from `fills`, `capital_events` and `submissions` by the same rules and sharing no code with it,
+rebuilt from `fills`, `capital_events`, `submissions` and `upkeep` by the same rules, sharing no code with it,
 so that the report can say whether the two agree, to the last digit.
 
 Rules, all amounts in RLUSD unless a name says drops, m = the mark (RLUSD per XRP):
@@ -200,13 +200,19 @@ def keep_books(connection: sqlite3.Connection, session_id: int) -> Books:
 
 
 def fees_paid(connection: sqlite3.Connection, session_id: int) -> int:
-    """Return the drops burned by our transactions: those a validated ledger holds (tes and tec)."""
-    row = connection.execute(
-        "SELECT COALESCE(SUM(fee_drops), 0) FROM submissions "
-        "WHERE session_id = ? AND (result LIKE 'tes%' OR result LIKE 'tec%')",
-        (session_id,),
-    ).fetchone()
-    return int(row[0])
+    """Return the drops that the session booked for our transactions: those a validated ledger holds.
+
+    These end in tes or tec. Of one that an earlier session sent, the session that learned the result pays.
+    """
+    total = 0
+    for table in ("submissions", "upkeep"):
+        (drops,) = connection.execute(
+            f"SELECT COALESCE(SUM(fee_drops), 0) FROM {table} "
+            "WHERE COALESCE(result_session, session_id) = ? AND (result LIKE 'tes%' OR result LIKE 'tec%')",
+            (session_id,),
+        ).fetchone()
+        total += int(drops)
+    return total
 
 
 def value_at(drops: int, mark: Decimal) -> Decimal:

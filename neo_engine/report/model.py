@@ -137,7 +137,11 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransactionGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Our transactions by kind and validated result; a missing result is not (yet) in a ledger."""
+    """Our transactions by kind and validated result; a missing result is not (yet) in a ledger.
+
+    Those that the session sent, and those of earlier ones whose result it learned. fees_drops: what it paid
+    for them, which is nothing where a later session learned the result.
+    """
 
     kind: str
     result: str | None

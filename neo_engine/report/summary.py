@@ -309,6 +309,14 @@ def _refusals(connection: sqlite3.Connection, session_id: int) -> tuple[Refusal,
     )
 
 
+#: Every transaction of ours; payer: the session that learned its result.
+_TRANSACTIONS = (
+    "SELECT session_id, kind, result, fee_drops, COALESCE(result_session, session_id) AS payer "
+    "FROM submissions UNION ALL "
+    "SELECT session_id, 'upkeep', result, fee_drops, COALESCE(result_session, session_id) FROM upkeep"
+)
+
+
 def _order_stats(connection: sqlite3.Connection, session_id: int) -> OrderStats:
     outcomes = tuple(
         OrderOutcome(status=status, result_code=code, count=count)
@@ -327,8 +335,9 @@ def _order_stats(connection: sqlite3.Connection, session_id: int) -> OrderStats:
         TransactionGroup(kind=kind, result=result, count=count, fees_drops=fees)
         for kind, result, count, fees in connection.execute(
             "SELECT kind, CASE result WHEN 'tes' THEN 'tesSUCCESS' ELSE result END AS code, COUNT(*), "
-            "SUM(CASE WHEN result LIKE 'tes%' OR result LIKE 'tec%' THEN fee_drops ELSE 0 END) "
-            "FROM submissions WHERE session_id = ? GROUP BY kind, code ORDER BY kind, code",
+            "SUM(CASE WHEN payer = ?1 AND (result LIKE 'tes%' OR result LIKE 'tec%') "
+            f"THEN fee_drops ELSE 0 END) FROM ({_TRANSACTIONS}) "
+            "WHERE ?1 IN (session_id, payer) GROUP BY kind, code ORDER BY kind, code",
             (session_id,),
         )
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +35,9 @@ from neo_engine.state.connection import (
     file_size,
     transaction,
 )
+from neo_engine.state.groups import joined
 from neo_engine.state.inventory import inventory_of
+from neo_engine.state.left import LeftRows, rows_left, settle
 from neo_engine.state.lock import InstanceLock, database_lock_path
 from neo_engine.state.options import StateOptions, iso, options_of, utc_now
 from neo_engine.state.recovery import Recovered
@@ -46,7 +48,6 @@ from neo_engine.state.rows import (
     Row,
     capital_asset,
     intent_batch,
-    joined,
     outcome_batch,
 )
 from neo_engine.state.statements import INSERT_CAPITAL, STATE, STATEMENTS, UPSERT_STATE, XRP, Statement
@@ -378,10 +379,21 @@ class StateManager:
 
     # --- what earlier sessions left -------------------------------------------------------------------
 
-    def unresolved_orders(self, account: str) -> list[sqlite3.Row]:
-        """Return rows of `orders` that ended live sessions of `account` left working, oldest first."""
+    def left(self, account: str) -> LeftRows:
+        """Return what ended live sessions of `account` left unresolved. Raises StateError."""
         with self._lock, self._reading():
-            return recovery.unresolved_orders(self._connection, account)
+            return rows_left(self._connection, account)
+
+    def settle_submissions(self, dead_hashes: Collection[str]) -> int:
+        """Store that these transactions can never be in a ledger, as was proven; return how many were open.
+
+        All or none. One that has a result keeps it. Raises StateError when the disk refuses.
+        """
+        with self._lock:
+            self.flush()
+            session = None if self._session is None else self._session.session_id
+            with transaction(self._connection, self.path, "settling transactions"):
+                return settle(self._connection, dead_hashes, session)
 
     def stored_inventory(self) -> tuple[int, Decimal]:
         """Return the running session's inventory as its rows on disk have it: XRP drops, token.
@@ -395,11 +407,6 @@ class StateManager:
             self.flush()
             with self._reading():
                 return inventory_of(self._connection, session.session_id)
-
-    def unresolved_submissions(self, account: str) -> list[sqlite3.Row]:
-        """Return rows of `v_submissions` of ended live sessions whose final result is not known."""
-        with self._lock, self._reading():
-            return recovery.unresolved_submissions(self._connection, account)
 
     def adopt_order(self, order_id: int, stored_id: int) -> None:
         """Let the session's order number `order_id` mean the earlier session's row `stored_id`.

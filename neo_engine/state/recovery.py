@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from neo_engine.domain.halt import HaltReason
-from neo_engine.domain.orders import TERMINAL, WORKING, OrderStatus
+from neo_engine.domain.orders import TERMINAL, OrderStatus
 from neo_engine.state.options import iso
 from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 from neo_engine.state.statements import UPSERT_STATE
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 SESSION_DIED = "session died"
 _TERMINAL = ", ".join(sorted(f"'{status.value}'" for status in TERMINAL))
-_WORKING = ", ".join(sorted(f"'{status.value}'" for status in WORKING))
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,28 +135,3 @@ def clean_up_orphans(connection: sqlite3.Connection, now: datetime, days: int) -
     if orphans:
         log.warning("orphan cleanup: %d unsent orders older than %d days closed", orphans, days)
     return orphans
-
-
-def unresolved_orders(connection: sqlite3.Connection, account: str) -> list[sqlite3.Row]:
-    """Return the rows of live orders of `account` that ended sessions left working, oldest first."""
-    cursor = connection.cursor()
-    cursor.row_factory = sqlite3.Row
-    rows: list[sqlite3.Row] = cursor.execute(
-        f"SELECT o.* FROM orders o JOIN sessions s USING (session_id) WHERE o.status IN ({_WORKING}) "
-        "AND s.mode = 'live' AND s.account = ? AND s.ended_at IS NOT NULL ORDER BY o.id",
-        (account,),
-    ).fetchall()
-    return rows
-
-
-def unresolved_submissions(connection: sqlite3.Connection, account: str) -> list[sqlite3.Row]:
-    """Return rows of `v_submissions`, oldest first: live ones of `account` without a final result."""
-    cursor = connection.cursor()
-    cursor.row_factory = sqlite3.Row
-    rows: list[sqlite3.Row] = cursor.execute(
-        "SELECT u.* FROM v_submissions u JOIN sessions s USING (session_id) WHERE u.result IS NULL "
-        "AND u.outcome IS NOT 'rejected' AND s.mode = 'live' AND s.account = ? "
-        "AND s.ended_at IS NOT NULL ORDER BY u.session_id, u.tick, u.account_sequence",
-        (account,),
-    ).fetchall()
-    return rows

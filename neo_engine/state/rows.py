@@ -5,8 +5,7 @@
    What nothing is computed from is rounded NEAREST to what it is looked at for: prices of orders and fills
    to the 16 digits a ledger price can have, those of the market to 12, of the decision to 10, statistics
    to 5 digits (a part in ten thousand); the exact ones come back by a replay.
-3. `Batch` holds rows by statement, in the order in which foreign keys allow them to be written, so the
-   rows of many ticks can go out together and end as if written one by one.
+3. `Batch` holds rows by statement; `groups.joined` lets those of many ticks go out together.
 4. Global order ids are arithmetic (`first + order_no`), so no map grows with the session.
 """
 
@@ -38,10 +37,10 @@ from neo_engine.state.statements import (
     PRELIMINARIES,
     RESULTS,
     SNAPSHOTS,
-    STATE,
-    STATEMENTS,
     SUBMISSIONS,
     TICKS,
+    UPKEEP,
+    UPKEEP_RESULTS,
     XRP,
 )
 
@@ -286,14 +285,13 @@ def _order_update(order: Order, session: Numbering) -> Row:
     )
 
 
-def _result_row(outcome: TransactionOutcome, session: Numbering) -> Row:
+def _result_columns(outcome: TransactionOutcome, session: Numbering) -> Row:
     return (
-        session.order(outcome.order_id),
-        outcome.tx_hash,
         _code(outcome.result),
         outcome.ledger_index,
         outcome.transaction_index,
         outcome.fee_drops,
+        session.session_id,
     )
 
 
@@ -347,7 +345,11 @@ def _capital_row(item: CapitalRecord, record: IntentRecord, session: Numbering, 
 
 def _trades(batch: Batch, record: IntentRecord, session: Numbering) -> None:
     for outcome in record.transactions:
-        batch.append((RESULTS, _result_row(outcome, session)))
+        result = _result_columns(outcome, session)
+        if outcome.kind is TransactionKind.UPKEEP:
+            batch.append((UPKEEP_RESULTS, (bytes.fromhex(outcome.tx_hash), *result)))
+        else:
+            batch.append((RESULTS, (session.order(outcome.order_id), outcome.tx_hash, *result)))
     for fill in record.fills:
         batch.append((FILLS, _fill_row(fill, record, session)))
     traded = {fill.key: fill for fill in record.fills}
@@ -395,6 +397,19 @@ def _sent_row(sent: PreparedTransaction, tick: int, session: Numbering) -> Row:
     )
 
 
+def _upkeep_row(sent: PreparedTransaction, tick: int, session: Numbering) -> Row:
+    return (
+        session.session_id,
+        tick,
+        bytes.fromhex(sent.tx_hash),
+        sent.account_sequence,
+        sent.last_ledger_sequence,
+        sent.fee_drops,
+        sent.tickets,
+        sent.blob,
+    )
+
+
 def intent_batch(record: IntentRecord, session: Numbering) -> Batch:
     """Return every row of a tick but its engine_state. Raises InvariantViolation on a record at odds."""
     at = _utc(record.close_time)
@@ -406,7 +421,10 @@ def intent_batch(record: IntentRecord, session: Numbering) -> Batch:
     for order in record.changed_orders:
         batch.append((ORDER_UPDATES, _order_update(order, session)))
     for sent in record.prepared:
-        batch.append((SUBMISSIONS, _sent_row(sent, record.tick, session)))
+        if sent.kind is TransactionKind.UPKEEP:
+            batch.append((UPKEEP, _upkeep_row(sent, record.tick, session)))
+        else:
+            batch.append((SUBMISSIONS, _sent_row(sent, record.tick, session)))
     if record.fills or record.transactions or record.inventory:
         _trades(batch, record, session)
     if record.capital or record.faults or record.findings:
@@ -425,56 +443,3 @@ def outcome_batch(record: OutcomeRecord, session: Numbering) -> Batch:
     ]
     batch.extend((ORDER_UPDATES, _order_update(order, session)) for order in record.changed_orders)
     return batch
-
-
-def _folded(row: Row, update: Row) -> Row:
-    """Return an order's new row as the update leaves it: columns as in STATEMENTS."""
-    filled_and_status, closed_to_sequences, ending = update[:3], update[3:7], update[7:9]
-    return (*row[:8], *filled_and_status, *row[11:13], *closed_to_sequences, *row[17:19], *ending)
-
-
-def _fold(rows: list[list[Row]]) -> None:
-    """Write what is new in this very group as it is at its end: one row, not a row and its changes."""
-    _fold_answers(rows)
-    last = {row[-1]: row for row in rows[ORDER_UPDATES]}
-    new: list[Row] = []
-    for row in rows[ORDERS]:
-        update = last.pop(row[0], None)
-        new.append(row if update is None else _folded(row, update))
-    rows[ORDERS] = new
-    rows[ORDER_UPDATES] = list(last.values())
-
-
-def _fold_answers(rows: list[list[Row]]) -> None:
-    own = {row[0]: row[14] for row in rows[ORDERS]}
-    sent = rows[SUBMISSIONS]
-    places: dict[tuple[object, object], int] = {}
-    for place, row in enumerate(sent):
-        places[row[0], row[4].hex().upper() if isinstance(row[4], bytes) else own.get(row[0])] = place
-    for into in (PRELIMINARIES, RESULTS):
-        earlier: list[Row] = []
-        for answer in rows[into]:
-            at = places.get((answer[0], answer[1]))
-            if at is None:
-                earlier.append(answer)
-            elif into == PRELIMINARIES:
-                sent[at] = (*sent[at][:9], *answer[2:], *sent[at][11:])
-            else:
-                sent[at] = (*sent[at][:7], answer[5], *sent[at][8:11], *answer[2:5])
-        rows[into] = earlier
-
-
-def joined(batches: list[Batch]) -> list[list[Row]]:
-    """Return the rows of many batches by statement.
-
-    An engine_state key or an order that changed more than once keeps its last row, which is whole.
-    """
-    rows: list[list[Row]] = [[] for _ in STATEMENTS]
-    for batch in batches:
-        for into, row in batch:
-            rows[into].append(row)
-    if len(batches) > 1 or rows[ORDERS]:
-        _fold(rows)
-    if len(batches) > 1:
-        rows[STATE] = list({row[0]: row for row in rows[STATE]}.values())
-    return rows

@@ -33,6 +33,11 @@ _THIS_SUBMISSION = (
     f"WHERE id {_ITS_TRANSACTIONS} AND ?2 = CASE WHEN tx_hash IS NULL "
     "THEN (SELECT submit_tx_hash FROM orders WHERE orders.id = ?1) ELSE hex(tx_hash) END"
 )
+# Who learns of a result pays the fee; NULL stands for the session that sent the transaction.
+_RESULT = (
+    "result = ?{0}, ledger_index = ?{1}, transaction_index = ?{2}, fee_drops = ?{3}, "
+    "result_session = nullif(?{4}, session_id)"
+)
 INSERT_CAPITAL = _insert("capital_events", _CAPITAL)
 UPSERT_STATE = (
     _insert("engine_state", "key, value, updated_at")
@@ -50,6 +55,8 @@ UPSERT_STATE = (
     PRELIMINARIES,
     RESULTS,
     SUBMISSIONS,
+    UPKEEP,
+    UPKEEP_RESULTS,
     FILLS,
     INVENTORY,
     OPENINGS,
@@ -57,7 +64,7 @@ UPSERT_STATE = (
     FAULTS,
     FINDINGS,
     STATE,
-) = range(14)
+) = range(16)
 
 STATEMENTS: tuple[Statement, ...] = (
     Statement(
@@ -104,8 +111,7 @@ STATEMENTS: tuple[Statement, ...] = (
     ),
     Statement(
         name="results",
-        sql="UPDATE submissions SET result = ?3, ledger_index = ?4, transaction_index = ?5, fee_drops = ?6 "
-        + _THIS_SUBMISSION,
+        sql=f"UPDATE submissions SET {_RESULT.format(3, 4, 5, 6, 7)} {_THIS_SUBMISSION}",
         every=True,
     ),
     Statement(
@@ -115,6 +121,20 @@ STATEMENTS: tuple[Statement, ...] = (
         "transaction_index) VALUES "
         f"(coalesce((SELECT max(id) + 1 FROM submissions WHERE id {_ITS_TRANSACTIONS}), ?1 << 16), "
         "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        every=True,
+    ),
+    # New rows before results here: both may come in one group, and there is too little of it to fold.
+    Statement(
+        name="upkeep",
+        sql=_insert(
+            "upkeep",
+            "session_id, tick, tx_hash, account_sequence, last_ledger_sequence, fee_drops, tickets, blob",
+        ),
+        every=True,
+    ),
+    Statement(
+        name="upkeep_results",
+        sql=f"UPDATE upkeep SET {_RESULT.format(2, 3, 4, 5, 6)} WHERE tx_hash = ?1",
         every=True,
     ),
     Statement(

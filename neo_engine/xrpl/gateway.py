@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import random
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Annotated, Any
 
@@ -84,7 +85,7 @@ _STATE_EVENTS = {
 
 
 class Gateway:
-    """Implements `xrpl.server.Server`; every method may be called from any thread."""
+    """Implements `xrpl.server.Pipeline`; every method may be called from any thread."""
 
     def __init__(self, options: GatewayOptions, clock: Clock) -> None:
         self._options = options
@@ -142,6 +143,14 @@ class Gateway:
         """Ask the pinned writer, once. Raises RequestRefused or RequestLost."""
         return self._outside(command, timeout_seconds, parameters, writes=True)
 
+    def begin(
+        self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any
+    ) -> Callable[[], Json]:
+        """Have a request sent and return what waits for its end, as `Pipeline` says."""
+        seconds, writes = timeout_seconds, command == "submit"
+        waiting = self._handed_over(command, seconds, parameters, writes=writes)
+        return lambda: self._end_of(command, seconds, waiting)
+
     def next(self, timeout_seconds: float) -> LedgerBundle | GatewayEvent | None:
         """Return the next ledger or event, None when the time limit passed first."""
         item = self._outbox.next(timeout_seconds)
@@ -164,11 +173,22 @@ class Gateway:
 
     def _outside(self, command: str, seconds: float, parameters: Json, *, writes: bool) -> Json:
         """Have the loop ask, and wait."""
+        waiting = self._handed_over(command, seconds, parameters, writes=writes)
+        return self._end_of(command, seconds, waiting)
+
+    def _handed_over(
+        self, command: str, seconds: float, parameters: Json, *, writes: bool
+    ) -> Future[Json] | None:
+        """Have the loop ask; None when there is no loop any more."""
         with self._lock:
             if self._loop is None:
-                raise RequestLost(command, "the gateway is not running", sent=False)
+                return None
             ask = self._ask_writer if writes else self._ask_readers
-            waiting = asyncio.run_coroutine_threadsafe(ask(command, seconds, parameters), self._loop)
+            return asyncio.run_coroutine_threadsafe(ask(command, seconds, parameters), self._loop)
+
+    def _end_of(self, command: str, seconds: float, waiting: Future[Json] | None) -> Json:
+        if waiting is None:
+            raise RequestLost(command, "the gateway is not running", sent=False)
         try:
             return waiting.result(seconds + LATE_SECONDS)
         except (CancelledError, TimeoutError) as error:

@@ -7,6 +7,7 @@ refusal: a transaction whose submit was lost may be on the ledger.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from neo_engine.domain.errors import NeoError
@@ -42,3 +43,15 @@ class Server(Protocol):
 
     def request(self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any) -> Json:
         """Return the `result` of the answer. Raises RequestRefused or RequestLost."""
+
+
+class Pipeline(Server, Protocol):
+    """A server that takes further requests before it has answered the first ones."""
+
+    def begin(
+        self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any
+    ) -> Callable[[], Json]:
+        """Have a request sent, a write behind the writes begun before it, and return at once.
+
+        The function returned waits for the end of it: it returns and raises what `request` does.
+        """

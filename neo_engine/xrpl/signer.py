@@ -37,6 +37,7 @@ _HASH_BYTES = 32  # half of SHA-512
 #: Every function of xrpl-py that the engine calls and whose result it uses at once.
 USED: Mapping[str, object] = {
     "addresscodec.decode_seed": addresscodec.decode_seed,
+    "binarycodec.decode": binarycodec.decode,
     "binarycodec.encode": binarycodec.encode,
     "binarycodec.encode_for_signing": binarycodec.encode_for_signing,
     "keypairs.derive_classic_address": keypairs.derive_classic_address,
@@ -96,6 +97,12 @@ def require_synchronous(functions: Mapping[str, object] = USED) -> None:
 def blob_hash(blob: str) -> str:
     """Return the hash of a transaction's blob (hex): the first half of SHA-512 under its prefix."""
     return hashlib.sha512(_TX_PREFIX + bytes.fromhex(blob)).digest()[:_HASH_BYTES].hex().upper()
+
+
+def unsigned(blob: str) -> dict[str, Any]:
+    """Return a signed transaction (hex) without what its signature added, as `simulate` takes it."""
+    decoded: dict[str, Any] = binarycodec.decode(blob)
+    return {name: value for name, value in decoded.items() if name not in ("TxnSignature", "SigningPubKey")}
 
 
 class Signer:

@@ -239,6 +239,7 @@ ROW_TABLES = (
     "market_snapshots",
     "orders",
     "submissions",
+    "upkeep",
     "fills",
     "inventory_ledger",
     "capital_events",

@@ -159,7 +159,7 @@ class SubmitterMachine(RuleBasedStateMachine):
                 self.offered[one.tx_hash] = one.order_id
         desk.wire.script.extend(script)
         desk.submitter.submit(made)
-        desk.submitter.send_upkeep(upkeep)
+        desk.submitter.submit(upkeep)
         desk.wire.script.clear()
 
     def new(self, **fields: Any) -> Command:

@@ -14,7 +14,7 @@ from neo_engine.domain.assets import IssuedAsset, Pair
 from neo_engine.domain.book import BookTracker, LedgerState
 from neo_engine.domain.ledger import CheckData, FeedEnd, FeedStart, LedgerTransaction, LedgerUpdate
 from neo_engine.domain.number import ZERO
-from neo_engine.domain.orders import PreparedTransaction, TransactionKind
+from neo_engine.domain.orders import NO_ORDER, PreparedTransaction, TransactionKind
 from neo_engine.execution.live_account import LiveAccount
 from neo_engine.execution.live_events import InFlight, KnownOrder, LedgerReport
 from neo_engine.feed.pace import MAX_SPEED
@@ -112,13 +112,28 @@ class Play:
             if tx.kind == "OfferCancel" or (tx.kind == "OfferCreate" and tx.taker is not None):
                 self.account.expect(*sent_as(tx, update.ledger_index))
             else:
-                self.account.announce(tx.tx_hash, update.ledger_index)
+                self.account.expect(upkeep(tx.tx_hash, update.ledger_index))
 
     def step(self, update: LedgerUpdate) -> LedgerReport:
         """Expect and apply a ledger."""
         self.expect(update)
         self.book.advance(update)
         return self.account.advance(update, self.book)
+
+
+def upkeep(tx_hash: str, last_ledger: int) -> InFlight:
+    """Return how the engine would have noted a transaction that is about no order."""
+    prepared = PreparedTransaction(
+        kind=TransactionKind.UPKEEP,
+        order_id=NO_ORDER,
+        replaces=None,
+        tx_hash=tx_hash,
+        account_sequence=0,
+        last_ledger_sequence=last_ledger,
+        fee_drops=0,
+        blob=None,
+    )
+    return InFlight(prepared=prepared, after_ledger=last_ledger - 1)
 
 
 def _known(sequence: int, base_drops: int, quote: Decimal) -> KnownOrder:

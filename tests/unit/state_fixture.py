@@ -34,6 +34,7 @@ DATA_TABLES = (
     "market_snapshots",
     "orders",
     "submissions",
+    "upkeep",
     "fills",
     "inventory_ledger",
     "capital_events",

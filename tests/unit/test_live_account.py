@@ -44,6 +44,7 @@ from tests.unit.live_fixture import (
     rlusd,
     sent_as,
     told_of,
+    upkeep,
 )
 from tests.unit.network_fixture import address_of, ask, send
 
@@ -257,10 +258,10 @@ def test_a_replace_that_ends_in_a_tec_leaves_the_old_order_and_says_so() -> None
 def test_an_order_is_cancelled_by_its_transaction_and_by_a_ticket() -> None:
     desk = Desk(market_network())
     made = send(desk.network, "we", TransactionType="TicketCreate", TicketCount=2)
-    desk.account.announce(made["tx_json"]["hash"], desk.account.ledger_index + 3)
+    desk.account.expect(upkeep(made["tx_json"]["hash"], desk.account.ledger_index + 3))
     tickets = desk.close()
-    assert kinds(tickets) == [FindingKind.OTHER_TRANSACTION]
-    assert tickets.findings[0].fee_drops == 10
+    assert kinds(tickets) == []
+    assert [(one.kind, one.fee_drops) for one in tickets.transactions] == [(TransactionKind.UPKEEP, 10)]
     first, second = desk.account.tickets
     desk.place(1, ask(1_000_000, "3"))
     desk.place(2, ask(1_000_000, "4"), TicketSequence=first)

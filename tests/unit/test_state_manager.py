@@ -232,12 +232,12 @@ def test_a_fill_of_an_adopted_order_counts_once_over_both_sessions(tmp_path: Pat
         write_ticks(store, 10)
         store.end_session(session_end(10))
     with opened(path, mode="live") as store:
-        account = session_start().account
-        assert [row["id"] for row in store.unresolved_orders(account)] == [1, 2, 3, 4]
-        assert [row["tx_hash"] for row in store.unresolved_submissions(account)] == [
-            tx_hash(number) for number in (3, 4)
-        ]
-        assert store.unresolved_orders("another account") == []
+        left = store.left(session_start().account)
+        assert [row["id"] for row in left.orders] == [1, 2, 3, 4]
+        assert [row["tx_hash"] for row in left.submissions] == [tx_hash(number) for number in (3, 4)]
+        assert left.last_ledger == 1010
+        nothing = store.left("another account")
+        assert (nothing.orders, nothing.submissions, nothing.last_ledger) == ((), (), None)
         store.adopt_order(1, 3)  # order 3 was the bid that tick 10 filled
         fill = intent(10).fills[0]
         same = replace(fill, order_id=1)

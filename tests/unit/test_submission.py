@@ -395,7 +395,7 @@ def test_a_gap_with_nothing_to_send_is_filled_by_a_transaction_without_effect() 
     desk.go(place(1, quote="0"), place(2))
     upkeep = desk.submitter.upkeep(desk.index, ticket_pool=0)
     assert [one.tickets for one in upkeep] == [0]
-    desk.submitter.send_upkeep(upkeep)
+    desk.submitter.submit(upkeep)
     desk.ledger()
     assert list(desk.offers().values()) == [1_000_000]
     assert desk.submitter.pending == ()
@@ -505,7 +505,7 @@ def test_an_urgent_cancel_by_ticket_does_not_wait_for_a_stuck_sequence() -> None
 def test_the_ticket_pool_is_filled_when_it_runs_low() -> None:
     desk = Desk()
     upkeep = desk.submitter.upkeep(desk.index, ticket_pool=2)
-    desk.submitter.send_upkeep(upkeep)
+    desk.submitter.submit(upkeep)
     assert desk.go(place(1)) == ["tesSUCCESS"]  # behind the tickets' own numbers
     desk.ledger()
     assert len(desk.numbers.tickets) == 2

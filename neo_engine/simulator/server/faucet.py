@@ -76,7 +76,8 @@ def pay(network: Network, sender: str, destination: str, amount: Any) -> Json:
 def faucet(network: Network, params: Mapping[str, Any]) -> Json:
     """Fund `destination` with `xrp` (1000 if not given) and, where he trusts the issuer, `tokens`.
 
-    Both are exact decimal texts or whole numbers in units of the asset. Raises RpcError for bad fields.
+    Both are exact decimal texts or whole numbers in units of the asset. The answer names the token's issuer,
+    whom a trust line must name. Raises RpcError for bad fields.
     """
     destination = params.get("destination")
     if not isinstance(destination, str):
@@ -87,7 +88,14 @@ def faucet(network: Network, params: Mapping[str, Any]) -> Json:
         raise RpcError("actMalformed") from error
     xrp = _amount(params, "xrp", XRP_MAX, DEFAULT_XRP)
     tokens = _amount(params, "tokens", TOKENS_MAX, Decimal(0))
-    told: Json = {"account": destination, "xrp": plain(xrp), "tokens": plain(tokens), "payments": []}
+    told: Json = {
+        "account": destination,
+        "xrp": plain(xrp),
+        "tokens": plain(tokens),
+        "currency": RLUSD,
+        "issuer": network.issuer,
+        "payments": [],
+    }
     if xrp:
         drops = str(drops_from_xrp(xrp, DOWN))
         told["payments"].append(pay(network, GENESIS_ACCOUNT, destination, drops))

@@ -1,0 +1,92 @@
+"""What live sessions that ended left unresolved, as rows; and the end of what is proven dead."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+import msgspec
+
+from neo_engine.domain.orders import WORKING
+
+TOO_LATE = "tefMAX_LEDGER"  # its LastLedgerSequence passed and no ledger holds it
+_WORKING = ", ".join(sorted(f"'{status.value}'" for status in WORKING))
+_OF_ACCOUNT = "s.mode = 'live' AND s.account = ?1 AND s.ended_at IS NOT NULL"
+_ORDERS = (
+    "FROM orders o JOIN sessions s ON s.session_id = o.session_id {join} "
+    f"WHERE o.status IN ({_WORKING}) AND {_OF_ACCOUNT} "
+)
+_TICK_OF = "LEFT JOIN ticks t ON t.id = {0}.session_id << 32 | {0}.{1}"
+_SETTLED = f"SET result = '{TOO_LATE}', fee_drops = 0, result_session = nullif(?1, session_id)"
+
+
+class LeftRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one account's ended live sessions, oldest first; columns as in docs/schema.md, and:
+
+    orders: those still working; created_ledger: of the tick that made it, create_result: of the transaction
+    that was to place it. submissions: of v_submissions, no result and not refused; after_ledger: of the tick
+    that prepared it, replaces_order: of its order. upkeep: of v_upkeep, no result; after_ledger likewise.
+    fills: of those orders. last_ledger: the last one of any tick, None where there was none.
+    """
+
+    orders: tuple[sqlite3.Row, ...]
+    submissions: tuple[sqlite3.Row, ...]
+    upkeep: tuple[sqlite3.Row, ...]
+    fills: tuple[sqlite3.Row, ...]
+    last_ledger: int | None
+
+
+def rows_left(connection: sqlite3.Connection, account: str) -> LeftRows:
+    """Return what ended live sessions of `account` left unresolved. Raises sqlite3.Error."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+
+    def rows(query: str) -> tuple[sqlite3.Row, ...]:
+        return tuple(cursor.execute(query, (account,)))
+
+    made = _ORDERS.format(join=_TICK_OF.format("o", "created_tick"))
+    traded = _ORDERS.format(join="JOIN fills f ON f.order_id = o.id")
+    open_ones = (
+        f"JOIN sessions s ON s.session_id = u.session_id {_TICK_OF.format('u', 'tick')} "
+        f"WHERE u.result IS NULL AND {_OF_ACCOUNT} "
+    )
+    return LeftRows(
+        orders=rows(
+            "SELECT o.*, t.ledger_index AS created_ledger, (SELECT u.result FROM submissions u "
+            "WHERE u.id BETWEEN o.id << 16 AND (o.id << 16) + 65535 AND u.kind <> 'cancel') AS create_result "
+            f"{made} ORDER BY o.id"
+        ),
+        submissions=rows(
+            "SELECT u.*, t.ledger_index AS after_ledger, o.replaces_order FROM v_submissions u "
+            f"JOIN orders o ON o.id = u.order_id {open_ones} AND u.outcome IS NOT 'rejected' "
+            "ORDER BY u.session_id, u.tick, u.account_sequence"
+        ),
+        upkeep=rows(f"SELECT u.*, t.ledger_index AS after_ledger FROM v_upkeep u {open_ones} ORDER BY u.id"),
+        fills=rows(f"SELECT f.* {traded} ORDER BY f.id"),
+        # Ledgers only go up within a session: its last tick's is its highest.
+        last_ledger=rows(
+            "SELECT max((SELECT t.ledger_index FROM ticks t WHERE t.id BETWEEN s.session_id << 32 "
+            "AND (s.session_id << 32) + 0xFFFFFFFF ORDER BY t.id DESC LIMIT 1)) "
+            f"FROM sessions s WHERE {_OF_ACCOUNT}"
+        )[0][0],
+    )
+
+
+def settle(connection: sqlite3.Connection, dead_hashes: Collection[str], session_id: int | None) -> int:
+    """Give transactions without a result that of one which came too late, inside the caller's transaction.
+
+    session_id: the one running, None between sessions. They burned nothing. Returns how many there were.
+    Raises sqlite3.Error.
+    """
+    dead = {tx_hash.upper() for tx_hash in dead_hashes}
+    if not dead:
+        return 0
+    # One pass over the rows without a result: without the order a hash finds none by a key.
+    unresolved = connection.execute("SELECT id, upper(tx_hash) FROM v_submissions WHERE result IS NULL")
+    found = [(session_id, row_id) for row_id, tx_hash in unresolved if tx_hash in dead]
+    settled = 0
+    if found:
+        settled = connection.executemany(f"UPDATE submissions {_SETTLED} WHERE id = ?2", found).rowcount
+    hashes = [(session_id, bytes.fromhex(one)) for one in sorted(dead)]
+    update = f"UPDATE upkeep {_SETTLED} WHERE tx_hash = ?2 AND result IS NULL"
+    return settled + connection.executemany(update, hashes).rowcount
