@@ -155,7 +155,9 @@ def engine_parser() -> argparse.ArgumentParser:
     _session_arguments(one)
 
     one = verb("replay", cli_session.replay, "Run the engine, or a list of orders, against a recording.")
-    one.add_argument("--recording", type=Path, required=True)
+    source = one.add_mutually_exclusive_group(required=True)
+    source.add_argument("--recording", type=Path, help="recording of ledgers (format 1)")
+    source.add_argument("--journal", type=Path, help="journal of a live session")
     what = one.add_mutually_exclusive_group()
     what.add_argument("--config", type=Path, help="engine configuration (default: config/paper.yaml)")
     what.add_argument("--orders", type=Path, help="CSV offset,slot,side,price,size in place of the strategy")

@@ -49,6 +49,7 @@ def add_live(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adopt-offers", action="store_true", help="take over, and cancel, offers that no order placed"
     )
+    parser.add_argument("--journal", type=Path, help="write there all that a replay of the session needs")
 
 
 def add_flatten(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +65,7 @@ def live(options: argparse.Namespace) -> int:
         seed=options.seed,
         dry_run=options.dry_run,
         adopt_offers=options.adopt_offers,
+        journal=options.journal,
     )
     code = finish(options, result.session)
     if result.left:
@@ -95,7 +97,13 @@ def flatten(options: argparse.Namespace) -> int:
 
 
 def _run(
-    options: argparse.Namespace, *, duration: int | None, seed: int, dry_run: bool, adopt_offers: bool
+    options: argparse.Namespace,
+    *,
+    duration: int | None,
+    seed: int,
+    dry_run: bool,
+    adopt_offers: bool,
+    journal: Path | None = None,
 ) -> LiveResult:
     config = load_config(options.config)
     clock, quiet = SystemClock(), options.quiet or options.json
@@ -117,6 +125,7 @@ def _run(
                 on_tick=on_tick,
                 dry_run=dry_run,
                 adopt_offers=adopt_offers,
+                journal=journal,
             ),
             clock,
         )

@@ -6,7 +6,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -75,7 +75,9 @@ def chosen_feed(options: argparse.Namespace) -> str:
 
 
 def replay(options: argparse.Namespace) -> int:
-    """Run the engine or a list of orders against a recording, and write the fills if asked."""
+    """Run the engine or a list of orders against a recording, or a live session's journal again."""
+    if options.journal is not None:
+        return _play(options)
     config = load_config(options.config or DEFAULT_CONFIG)
     if options.fills_csv is not None:
         _check_target(options.fills_csv)
@@ -86,6 +88,28 @@ def replay(options: argparse.Namespace) -> int:
     result = _run(options, config, mode="replay", feed="recorded", duration=None, decision=decision)
     if options.fills_csv is not None:
         _write_fills(options.db, result, options.fills_csv)
+    return finish(options, result)
+
+
+def _play(options: argparse.Namespace) -> int:
+    """Play a journal: it has configuration, seed and orders of its own."""
+    for name in ("config", "orders", "fills_csv"):
+        if getattr(options, name) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag}: a journal has its own configuration and orders; leave it out")
+    # The live parts bring keys and codec, which take half a second to import.
+    from neo_engine.live_replay import play_journal
+
+    clock, quiet = SystemClock(), options.quiet or options.json
+    setup_logging("INFO", quiet=quiet)
+    with ExitStack() as stack:
+
+        def viewer(config: Config) -> Callable[[TickView], None]:
+            made = make_viewer(config, clock, quiet=quiet, speed="max")
+            stack.callback(made.close)
+            return made.update
+
+        result = play_journal(options.journal, options.db, clock, viewer)
     return finish(options, result)
 
 

@@ -19,42 +19,43 @@ import msgspec
 from msgspec.structs import replace
 
 from neo_engine.bootstrap import check_pair, checked_endpoints, open_state, rare_collections, silence_timer
-from neo_engine.config import UNSET, Config, LiveConfig
+from neo_engine.config import UNSET, Config, LiveConfig, config_json
 from neo_engine.domain.account_snapshot import OpenOffer
-from neo_engine.domain.assets import Side, currency_code
+from neo_engine.domain.assets import currency_code
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import NeoError, StartupFailure, StateError, UsageError
-from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.ledger import FeedStart
-from neo_engine.domain.number import EXACT, MILLION, ZERO
-from neo_engine.domain.orders import Order, OrderStatus, PreparedTransaction
-from neo_engine.execution.answers import Answer, Told
+from neo_engine.domain.orders import PreparedTransaction
+from neo_engine.execution.answers import Answer, Ask, Told
 from neo_engine.execution.fees import Fees
-from neo_engine.execution.live import LiveExchange, LiveTerms, News, Rehearse
-from neo_engine.execution.live_account import LiveAccount
-from neo_engine.execution.live_events import KnownOrder
-from neo_engine.execution.recovery import Recovery, recover
+from neo_engine.execution.live import LiveExchange, LiveTerms, Rehearse
 from neo_engine.execution.sequences import Sequences
 from neo_engine.execution.submission import Submitter
-from neo_engine.execution.tracking import Orders
 from neo_engine.execution.transactions import Signer, Terms
+from neo_engine.feed.journal import (
+    JournaledControl,
+    JournaledSignals,
+    JournaledSigner,
+    JournaledSource,
+    JournaledTimer,
+    JournalWriter,
+)
 from neo_engine.feed.live import LedgerSource, LiveFeed, shown_endpoint
 from neo_engine.live_left import LeftBehind, left_behind
+from neo_engine.live_start import Found, check_authority, check_network, found_out
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.control import FileControl
-from neo_engine.ops.preflight_checks import Finding, Status, authority, network
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Control, Signals, Timer
-from neo_engine.session import Adopted, Opening, Session, SessionResult, TickView, record_failed_start
+from neo_engine.session import Adopted, Session, SessionResult, TickView, record_failed_start
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
 from neo_engine.tick import decide
 from neo_engine.xrpl.account_reader import AccountReader
 from neo_engine.xrpl.codec import Codec
 from neo_engine.xrpl.gateway import Gateway, GatewayOptions
-from neo_engine.xrpl.metadata import account_events
 from neo_engine.xrpl.server import Pipeline, RequestLost, RequestRefused, Server
 from neo_engine.xrpl.signer import Signer as KeySigner
 from neo_engine.xrpl.signer import unsigned
@@ -71,7 +72,8 @@ class LiveOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line chose. consent: the account that the operator agreed to trade with.
 
     endpoints: in place of the file's. dry_run: sign and simulate, send nothing. adopt_offers: take over
-    offers that no order of ours placed; they are then cancelled like any order that is not wanted.
+    offers that no order of ours placed; they are then cancelled like any order that is not wanted. journal:
+    write there all that is needed to play the session again.
     """
 
     config: Config
@@ -83,6 +85,7 @@ class LiveOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_tick: Callable[[TickView], None]
     dry_run: bool = False
     adopt_offers: bool = False
+    journal: Path | None = None
 
 
 class LiveResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +108,22 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     control: Control
     signals: Signals
+    mode: str
     timer: Callable[[FeedStart], Timer | None]
+
+
+def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Json:
+    """Return what a journal must keep of a session besides what happens in it."""
+    return {
+        "config": msgspec.json.decode(config_json(options.config)),
+        "seed": options.seed,
+        "duration_seconds": options.duration_seconds,
+        "dry_run": options.dry_run,
+        "adopt_offers": options.adopt_offers,
+        "address": world.address,
+        "names": world.names,
+        "behind": msgspec.to_builtins(behind, str_keys=True),
+    }
 
 
 class _KeySigner:
@@ -155,7 +173,13 @@ def run_live(options: LiveOptions, clock: Clock) -> LiveResult:
         open_state(options.db, options.config, clock, account_lock=lock) as store,
     ):
         try:
-            return _run(options, live, _world(options, live, key, clock, signals), clock, store)
+            behind = left_behind(store, live.account)
+            world = _world(options, live, key, clock, signals)
+            if options.journal is None:
+                return run_session(options, world, behind, clock, store)
+            header = journal_header(options, world, behind)
+            with closing(JournalWriter(options.journal, header)) as writer:
+                return run_session(options, _journaled(world, writer), behind, clock, store)
         except NeoError as error:
             if isinstance(error, StateError):
                 raise
@@ -186,14 +210,33 @@ def _world(
         names=tuple(shown_endpoint(one) for one in endpoints),
         control=FileControl(options.db, clock, takes_capital=False),
         signals=signals,
+        mode=LIVE,
         timer=lambda start: silence_timer(config, clock, start),
     )
 
 
-def _run(
-    options: LiveOptions, live: LiveConfig, world: World, clock: Clock, store: StateManager
+def _journaled(world: World, writer: JournalWriter) -> World:
+    """Return the world with a journal at each of its doors."""
+
+    def timer(start: FeedStart) -> Timer | None:
+        real = world.timer(start)
+        return None if real is None else JournaledTimer(real, writer)
+
+    return replace(
+        world,
+        source=JournaledSource(world.source, writer),
+        signer=JournaledSigner(world.signer, writer),
+        control=JournaledControl(world.control, writer),
+        signals=JournaledSignals(world.signals, writer),
+        timer=timer,
+    )
+
+
+def run_session(
+    options: LiveOptions, world: World, behind: LeftBehind, clock: Clock, store: StateManager
 ) -> LiveResult:
-    config, source = options.config, world.source
+    """Run the session in a world, real or played. Raises NeoError when it cannot begin."""
+    config, source, live = options.config, world.source, checked(options)
     feed = LiveFeed(
         source,
         currency=currency_code(config.pair.quote_currency),
@@ -204,11 +247,16 @@ def _run(
     with closing(feed):
         start = feed.start()
         check_pair(config, start.pair)
-        _check_network(source, live)
-        _check_authority(source, live, world.address)
+        check_network(source, live)
+        check_authority(source, live, world.address)
         reader = AccountReader(source, Codec(pair=start.pair), live.account)
-        found = _found_out(options, live, store, reader, start)
-        exchange, connected = _exchange(options, live, world, start, found)
+        found = found_out(behind, reader, start, adopt_offers=options.adopt_offers)
+        adopted = found.adopted
+        if world.mode == LIVE:
+            store.settle_submissions(found.dead)
+        else:  # the rows of the session before are in another database
+            adopted = Adopted(orders=adopted.orders, stored={}, new=tuple(adopted.orders))
+        exchange, connected = _exchange(options, world, start, found, reader)
         feed.connected = connected
         session = Session(
             config=config,
@@ -219,7 +267,7 @@ def _run(
             control=world.control,
             clock=clock,
             signals=world.signals,
-            mode=LIVE,
+            mode=world.mode,
             feed_name=DRY_FEED if options.dry_run else FEED,
             pair=start.pair.symbol,
             account=live.account,
@@ -231,148 +279,22 @@ def _run(
             on_tick=options.on_tick,
             decide=decide,
             timer=world.timer(start),
-            adopted=found.adopted,
+            adopted=adopted,
         )
         with closing(exchange), rare_collections():
             result = MainLoop(session).run()
             return LiveResult(session=result, left=_left_standing(reader))
 
 
-class _Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What the start found out of the account: see `_found_out`."""
-
-    recovery: Recovery
-    account: LiveAccount
-    adopted: Adopted
-    opening: Opening
-    news: News
-    reader: AccountReader
-
-
-def _found_out(
-    options: LiveOptions, live: LiveConfig, store: StateManager, reader: AccountReader, start: FeedStart
-) -> _Found:
-    """Find out what became of everything left open. Raises StartupFailure for offers that nobody knows."""
-    behind = left_behind(store, live.account)
-    left = behind.left
-    if not left.last_ledger:
-        left = replace(left, last_ledger=start.ledger_index)
-    book = BookTracker(start.state)
-    recovery, account = recover(reader, left, account_events, transfer_rate=book.transfer_rate)
-    settled = {one.tx_hash for one in recovery.transactions} | {one.prepared.tx_hash for one in recovery.open}
-    store.settle_submissions(
-        [one.prepared.tx_hash for one in left.in_flight if one.prepared.tx_hash not in settled]
-    )
-    fills = _unstored(recovery.fills, behind.orders)
-    adopted = _adopted(options, behind, recovery, account)
-    if left.in_flight or left.orders or fills:
-        log.warning(
-            "left open: %d orders, %d transactions; found: %d fills, %d results, %d still open",
-            len(left.orders),
-            len(left.in_flight),
-            len(fills),
-            len(recovery.transactions),
-            len(recovery.open),
-        )
-    news = News(
-        updates=list(recovery.order_updates), fills=list(fills), transactions=list(recovery.transactions)
-    )
-    fees = sum(one.fee_drops for one in recovery.transactions)
-    return _Found(
-        recovery=recovery,
-        account=account,
-        adopted=adopted,
-        opening=_opening(recovery, fills, fees),
-        news=news,
-        reader=reader,
-    )
-
-
-def _unstored(fills: tuple[Fill, ...], orders: Orders) -> tuple[Fill, ...]:
-    """Return the fills that no earlier session has stored: the others are in what it booked."""
-    stored = {(order_id, key[0], key[1]) for order_id, seen in orders.seen.items() for key in seen.fill_keys}
-    return tuple(
-        one for one in fills if (one.order_id, one.ledger_index, one.transaction_index) not in stored
-    )
-
-
-def _opening(recovery: Recovery, fills: tuple[Fill, ...], fees: int) -> Opening:
-    """Return what the account held before what this session still has to book."""
-    drops, quote = recovery.view.balance_drops + fees, recovery.view.quote_balance
-    for one in fills:
-        drops -= one.base_drops if one.side is Side.BUY else -one.base_drops
-        quote = EXACT.subtract(quote, one.quote_balance_delta)
-    return Opening(base_drops=drops, quote=quote)
-
-
-def _adopted(options: LiveOptions, behind: LeftBehind, recovery: Recovery, account: LiveAccount) -> Adopted:
-    """Return the orders to go on with, offers that nobody placed among them if the operator wants that."""
-    unknown = [one for one in recovery.unknown_offers if one.offer_sequence not in account.expired_offers]
-    if unknown and not options.adopt_offers:
-        numbers = ", ".join(str(one.offer_sequence) for one in unknown)
-        raise StartupFailure(
-            f"{account.address} has offers that no order of this database placed (sequences {numbers}); "
-            "cancel them with `flatten`, or take them over with --adopt-offers"
-        )
-    number = max((one.order_id for one in behind.orders), default=0)
-    new = []
-    for one in unknown:
-        number += 1
-        order = _order_of(one, number, recovery.ledger_index)
-        account.adopt(
-            KnownOrder(
-                order_id=number,
-                offer_sequence=one.offer_sequence,
-                base_drops=one.base_drops,
-                quote=one.quote,
-            )
-        )
-        new.append(order)
-    orders = behind.orders
-    if new:
-        orders = Orders(
-            working=(*orders.working, *new),
-            closed=orders.closed,
-            seen=orders.seen,
-            replaces=orders.replaces,
-        )
-    return Adopted(orders=orders, stored=behind.stored, new=tuple(new))
-
-
-def _order_of(offer: OpenOffer, number: int, ledger_index: int) -> Order:
-    return Order(
-        order_id=number,
-        slot=f"adopted-{offer.offer_sequence}",
-        side=offer.side,
-        price=offer.quote * MILLION / offer.base_drops,
-        base_drops=offer.base_drops,
-        quote=offer.quote,
-        remaining_base_drops=offer.base_drops,
-        remaining_quote=offer.quote,
-        status=OrderStatus.OPEN,
-        expiration=offer.expiration,
-        offer_sequence=offer.offer_sequence,
-        tx_hash=None,
-        last_ledger_sequence=None,
-        created_ledger=ledger_index,
-        failure_reason=None,
-        filled_base_drops=0,
-        filled_quote=ZERO,
-        result_code=None,
-        cancel_sent_ledger=None,
-        closed_ledger=None,
-    )
-
-
 def _exchange(
-    options: LiveOptions, live: LiveConfig, world: World, start: FeedStart, found: _Found
+    options: LiveOptions, world: World, start: FeedStart, found: Found, reader: AccountReader
 ) -> tuple[LiveExchange, Callable[[], None]]:
     """Return the exchange, and what is to be called when another connection is used."""
-    config, book = options.config, BookTracker(start.state)
+    config, live, book = options.config, checked(options), BookTracker(start.state)
     fees = Fees(max_fee_drops=config.risk.max_fee_drops, daily_burn_drops=live.max_daily_fee_drops)
     fees.ledger(fee_base_drops=book.fee_base_drops, close_time=book.close_time)
     submitter = Submitter(
-        ask=Asker(world.source),
+        ask=asker(world.source),
         signer=world.signer,
         terms=Terms(
             account=live.account,
@@ -390,7 +312,7 @@ def _exchange(
         book=book,
         account=found.account,
         submitter=submitter,
-        source=found.reader,
+        source=reader,
         terms=LiveTerms(
             depth_levels=config.engine.depth_levels,
             tickets=live.tickets,
@@ -402,9 +324,12 @@ def _exchange(
     return exchange, submitter.reconnected
 
 
-class Asker:
-    """The server as the submitter asks it: every end of a request is a value."""
+def asker(source: Pipeline) -> Ask:
+    """Return the server as the submitter asks it: every end of a request is a value."""
+    return _Asker(source)
 
+
+class _Asker:
     def __init__(self, source: Pipeline) -> None:
         self._source = source
 
@@ -444,28 +369,6 @@ def rehearser(source: Server) -> Rehearse:
             return str(error)
 
     return rehearse
-
-
-def _check_network(source: Server, live: LiveConfig) -> None:
-    _required(network(source.request("server_info")["info"], live))
-
-
-def _check_authority(source: Server, live: LiveConfig, address: str) -> None:
-    """Raise StartupFailure unless the account is there and the key may sign for it."""
-    try:
-        answer = source.request("account_info", account=live.account, ledger_index="validated")
-    except RequestRefused as error:
-        if error.token != "actNotFound":
-            raise
-        raise StartupFailure(
-            f"live.account {live.account} is not on this network; fund it, or check address and network"
-        ) from error
-    _required(authority(answer["account_data"], address, live))
-
-
-def _required(found: Finding) -> None:
-    if found.status is Status.FAIL:
-        raise StartupFailure(f"{found.check}: {found.found}; {found.fix}")
 
 
 def _left_standing(reader: AccountReader) -> tuple[OpenOffer, ...] | None:

@@ -26,6 +26,8 @@ LAYERS = {
     "neo_engine.bootstrap": ENTRY,
     "neo_engine.live_left": ENTRY,
     "neo_engine.live_session": ENTRY,
+    "neo_engine.live_start": ENTRY,
+    "neo_engine.live_replay": ENTRY,
     "neo_engine.main_loop": SHELL,
     "neo_engine.session": SHELL,
     "neo_engine.scripted": SHELL,

@@ -1,0 +1,176 @@
+"""What a live session must know before its first tick: may it trade, and what did the last one leave open.
+
+Nothing here signs or sends. Whatever cannot be found out ends the start.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from msgspec.structs import replace
+
+from neo_engine.config import LiveConfig
+from neo_engine.domain.account_snapshot import OpenOffer
+from neo_engine.domain.assets import Side
+from neo_engine.domain.book import BookTracker
+from neo_engine.domain.errors import StartupFailure
+from neo_engine.domain.fills import Fill
+from neo_engine.domain.ledger import FeedStart
+from neo_engine.domain.number import EXACT, MILLION, ZERO
+from neo_engine.domain.orders import Order, OrderStatus
+from neo_engine.execution.live import News
+from neo_engine.execution.live_account import LiveAccount
+from neo_engine.execution.live_events import KnownOrder
+from neo_engine.execution.recovery import Recovery, recover
+from neo_engine.execution.tracking import Orders
+from neo_engine.live_left import LeftBehind
+from neo_engine.ops.preflight_checks import Finding, Status, authority, network
+from neo_engine.session import Adopted, Opening
+from neo_engine.xrpl.account_reader import AccountReader
+from neo_engine.xrpl.metadata import account_events
+from neo_engine.xrpl.server import RequestRefused, Server
+
+log = logging.getLogger("neo_engine")
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What the start found out of the account: see `found_out`."""
+
+    recovery: Recovery
+    account: LiveAccount
+    adopted: Adopted
+    opening: Opening
+    news: News
+    dead: tuple[str, ...]
+
+
+def found_out(behind: LeftBehind, reader: AccountReader, start: FeedStart, *, adopt_offers: bool) -> Found:
+    """Find out what became of everything left open. Raises StartupFailure for offers that nobody knows."""
+    left = behind.left
+    if not left.last_ledger:
+        left = replace(left, last_ledger=start.ledger_index)
+    book = BookTracker(start.state)
+    recovery, account = recover(reader, left, account_events, transfer_rate=book.transfer_rate)
+    settled = {one.tx_hash for one in recovery.transactions} | {one.prepared.tx_hash for one in recovery.open}
+    fills = _unstored(recovery.fills, behind.orders)
+    adopted = _adopted(behind, recovery, account, adopt_offers=adopt_offers)
+    if left.in_flight or left.orders or fills:
+        log.warning(
+            "left open: %d orders, %d transactions; found: %d fills, %d results, %d still open",
+            len(left.orders),
+            len(left.in_flight),
+            len(fills),
+            len(recovery.transactions),
+            len(recovery.open),
+        )
+    news = News(
+        updates=list(recovery.order_updates), fills=list(fills), transactions=list(recovery.transactions)
+    )
+    fees = sum(one.fee_drops for one in recovery.transactions)
+    return Found(
+        recovery=recovery,
+        account=account,
+        adopted=adopted,
+        opening=_opening(recovery, fills, fees),
+        news=news,
+        dead=tuple(sorted({one.prepared.tx_hash for one in left.in_flight} - settled)),
+    )
+
+
+def _unstored(fills: tuple[Fill, ...], orders: Orders) -> tuple[Fill, ...]:
+    """Return the fills that no earlier session has stored: the others are in what it booked."""
+    stored = {(order_id, key[0], key[1]) for order_id, seen in orders.seen.items() for key in seen.fill_keys}
+    return tuple(
+        one for one in fills if (one.order_id, one.ledger_index, one.transaction_index) not in stored
+    )
+
+
+def _opening(recovery: Recovery, fills: tuple[Fill, ...], fees: int) -> Opening:
+    """Return what the account held before what this session still has to book."""
+    drops, quote = recovery.view.balance_drops + fees, recovery.view.quote_balance
+    for one in fills:
+        drops -= one.base_drops if one.side is Side.BUY else -one.base_drops
+        quote = EXACT.subtract(quote, one.quote_balance_delta)
+    return Opening(base_drops=drops, quote=quote)
+
+
+def _adopted(behind: LeftBehind, recovery: Recovery, account: LiveAccount, *, adopt_offers: bool) -> Adopted:
+    """Return the orders to go on with, offers that nobody placed among them if the operator wants that."""
+    unknown = [one for one in recovery.unknown_offers if one.offer_sequence not in account.expired_offers]
+    if unknown and not adopt_offers:
+        numbers = ", ".join(str(one.offer_sequence) for one in unknown)
+        raise StartupFailure(
+            f"{account.address} has offers that no order of this database placed (sequences {numbers}); "
+            "cancel them with `flatten`, or take them over with --adopt-offers"
+        )
+    number = max((one.order_id for one in behind.orders), default=0)
+    new = []
+    for one in unknown:
+        number += 1
+        order = _order_of(one, number, recovery.ledger_index)
+        account.adopt(
+            KnownOrder(
+                order_id=number,
+                offer_sequence=one.offer_sequence,
+                base_drops=one.base_drops,
+                quote=one.quote,
+            )
+        )
+        new.append(order)
+    orders = behind.orders
+    if new:
+        orders = Orders(
+            working=(*orders.working, *new),
+            closed=orders.closed,
+            seen=orders.seen,
+            replaces=orders.replaces,
+        )
+    return Adopted(orders=orders, stored=behind.stored, new=tuple(new))
+
+
+def _order_of(offer: OpenOffer, number: int, ledger_index: int) -> Order:
+    return Order(
+        order_id=number,
+        slot=f"adopted-{offer.offer_sequence}",
+        side=offer.side,
+        price=offer.quote * MILLION / offer.base_drops,
+        base_drops=offer.base_drops,
+        quote=offer.quote,
+        remaining_base_drops=offer.base_drops,
+        remaining_quote=offer.quote,
+        status=OrderStatus.OPEN,
+        expiration=offer.expiration,
+        offer_sequence=offer.offer_sequence,
+        tx_hash=None,
+        last_ledger_sequence=None,
+        created_ledger=ledger_index,
+        failure_reason=None,
+        filled_base_drops=0,
+        filled_quote=ZERO,
+        result_code=None,
+        cancel_sent_ledger=None,
+        closed_ledger=None,
+    )
+
+
+def check_network(source: Server, live: LiveConfig) -> None:
+    _required(network(source.request("server_info")["info"], live))
+
+
+def check_authority(source: Server, live: LiveConfig, address: str) -> None:
+    """Raise StartupFailure unless the account is there and the key may sign for it."""
+    try:
+        answer = source.request("account_info", account=live.account, ledger_index="validated")
+    except RequestRefused as error:
+        if error.token != "actNotFound":
+            raise
+        raise StartupFailure(
+            f"live.account {live.account} is not on this network; fund it, or check address and network"
+        ) from error
+    _required(authority(answer["account_data"], address, live))
+
+
+def _required(found: Finding) -> None:
+    if found.status is Status.FAIL:
+        raise StartupFailure(f"{found.check}: {found.found}; {found.fix}")
