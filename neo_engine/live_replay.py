@@ -75,8 +75,7 @@ def play_journal(
                     store, clock, mode=REPLAY, feed=FEED, seed=header.seed, config=config, detail=str(error)
                 )
                 raise StartupFailure(f"startup_failure: {error}") from error
-        if not journal.cut:
-            journal.finish()
+        journal.finish()
         return result.session
 
 

@@ -113,9 +113,14 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Json:
-    """Return what a journal must keep of a session besides what happens in it."""
+    """Return what a journal must keep of a session besides what happens in it.
+
+    Its endpoints are shown as people may see them: some providers put a key into the path.
+    """
+    config = msgspec.json.decode(config_json(options.config))
+    config["live"]["endpoints"] = [shown_endpoint(one) for one in config["live"]["endpoints"]]
     return {
-        "config": msgspec.json.decode(config_json(options.config)),
+        "config": config,
         "seed": options.seed,
         "duration_seconds": options.duration_seconds,
         "dry_run": options.dry_run,

@@ -1,0 +1,322 @@
+"""A paper session on a network's ledgers, played again from its journal: the same decisions or a mismatch."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from neo_engine.domain.book import BookTracker
+from neo_engine.domain.capital import CapitalEvent, CapitalKind
+from neo_engine.domain.halt import HaltReason
+from neo_engine.execution.paper import PaperExchange
+from neo_engine.execution.paper_account import PaperAccount
+from neo_engine.feed.journal import (
+    JournaledControl,
+    JournaledSignals,
+    JournaledSource,
+    JournaledTimer,
+    JournalWriter,
+)
+from neo_engine.feed.journal_play import (
+    Journal,
+    JournalMismatch,
+    PlayedControl,
+    PlayedSignals,
+    PlayedSource,
+    PlayedTimer,
+)
+from neo_engine.feed.live import LedgerSource, LiveFeed
+from neo_engine.main_loop import MainLoop
+from neo_engine.ops.clock import SilenceTimer
+from neo_engine.ports import Control, FeedItem, KillRequest, Signals, Timer
+from neo_engine.session import Opening, Session, SessionResult
+from neo_engine.tick import decide
+from neo_engine.xrpl.bundles import LedgerBundle
+from neo_engine.xrpl.gateway import EventKind, GatewayEvent
+from tests.unit.played_gateway import PlayedGateway, StillClock
+from tests.unit.test_live_feed import ISSUER, RLUSD, URL
+from tests.unit.test_main_loop import Control as HandControl
+from tests.unit.test_main_loop import Store, quick
+
+XRP = 1_000_000
+TICK_SECONDS = 4
+PATIENCE = 2_000  # calls of the source after which a session that does not end is a failed test
+DEPOSIT = CapitalEvent(
+    request_id="d1",
+    kind=CapitalKind.DEPOSIT,
+    base_drops=0,
+    quote=Decimal("12.5"),
+    note="more",
+    created_at="2026-11-20T00:00:00.000Z",
+)
+
+
+class HandSignals:
+    """Signals that come when they are told to."""
+
+    def __init__(self) -> None:
+        self.reason: HaltReason | None = None
+        self.name = ""
+        self.hurry = False
+
+    def come(self) -> None:
+        self.hurry = self.reason is not None
+        self.reason, self.name = HaltReason.INTERRUPTED_SIGINT, "SIGINT"
+
+
+class Network(PlayedGateway):
+    """A played gateway with silences, and things that happen with its n-th call of `next`."""
+
+    def __init__(self, clock: StillClock) -> None:
+        super().__init__()
+        self.calls = 0
+        self.silent: set[int] = set()
+        self.before: dict[int, Callable[[], None]] = {}
+        self._clock = clock
+
+    def next(self, timeout_seconds: float) -> LedgerBundle | GatewayEvent | None:
+        self.calls += 1
+        assert self.calls < PATIENCE, "the session does not end"
+        self.before.get(self.calls, lambda: None)()
+        if self.calls in self.silent or not self.items:
+            self._clock.sleep(3.0)
+            return None
+        return super().next(timeout_seconds)
+
+
+class World:
+    """All that is outside of a session."""
+
+    def __init__(self) -> None:
+        self.clock = StillClock()
+        self.network = Network(self.clock)
+        self.control = HandControl()
+        self.signals = HandSignals()
+
+
+class Observed(LiveFeed):
+    """A live feed that keeps what it gave."""
+
+    def next(self, timeout_seconds: float) -> FeedItem | None:  # type: ignore[override]
+        item = super().next(timeout_seconds)
+        self.given = [*getattr(self, "given", []), *([] if item is None else [item])]
+        return item
+
+
+def ran(
+    clock: StillClock,
+    source: LedgerSource,
+    control: Control,
+    signals: Signals,
+    timer: Callable[[int], Timer],
+    *,
+    seconds: int | None,
+) -> tuple[SessionResult, Store, list[FeedItem]]:
+    feed = Observed(source, currency=RLUSD, issuer=ISSUER, clock=clock, names=(URL,))
+    start = feed.start()
+    store = Store()
+    session = Session(
+        config=quick(tick_interval_seconds=TICK_SECONDS),
+        feed=feed,
+        feed_start=start,
+        exchange=PaperExchange(
+            book=BookTracker(start.state),
+            account=PaperAccount(
+                address="rUs",
+                balance_drops=100 * XRP,
+                quote_balance=Decimal(200),
+                owner_count=1,
+                sequence=1,
+            ),
+            seed=1,
+            arrival_delay_ledgers=1,
+            last_ledger_offset=4,
+            depth_levels=5,
+        ),
+        store=store,
+        control=control,
+        clock=clock,
+        signals=signals,
+        mode="paper",
+        feed_name="xrpl",
+        pair="XRP/RLUSD",
+        account="rUs",
+        opening=Opening(base_drops=100 * XRP, quote=Decimal(200)),
+        recording=None,
+        speed=None,
+        seed=1,
+        duration_seconds=seconds,
+        on_tick=lambda _view: None,
+        decide=decide,
+        timer=timer(start.close_time),
+    )
+    result = MainLoop(session).run()
+    feed.close()
+    return result, store, feed.given
+
+
+def recorded(
+    path: Path, world: World, seconds: int | None = None
+) -> tuple[SessionResult, Store, list[FeedItem]]:
+    writer = JournalWriter(path, {"seed": 1})
+    told = ran(
+        world.clock,
+        JournaledSource(world.network, writer),
+        JournaledControl(world.control, writer),
+        JournaledSignals(world.signals, writer),
+        lambda start: JournaledTimer(SilenceTimer(world.clock, TICK_SECONDS, start), writer),
+        seconds=seconds,
+    )
+    writer.close()
+    return told
+
+
+def replayed(path: Path, seconds: int | None = None) -> tuple[SessionResult, Store, list[FeedItem]]:
+    journal = Journal.open(path)
+    try:
+        told = ran(
+            StillClock(),
+            PlayedSource(journal),
+            PlayedControl(journal),
+            PlayedSignals(journal),
+            lambda _start: PlayedTimer(journal),
+            seconds=seconds,
+        )
+        journal.finish()
+    finally:
+        journal.close()
+    return told
+
+
+def calm(_world: World) -> int | None:
+    return 120
+
+
+def silences(world: World) -> int | None:
+    world.network.silent = {*range(5, 12), 20, 21, *range(33, 36)}
+    return 160
+
+
+def connections(world: World) -> int | None:
+    for place, kind in ((3, EventKind.STALE), (4, EventKind.RECONNECTING), (9, EventKind.CONNECTED)):
+        world.network.items.insert(place, GatewayEvent(kind=kind, text="told", endpoint=URL))
+    world.network.items.insert(6, GatewayEvent(kind=EventKind.MALFORMED, text="told", endpoint=URL))
+    world.network.silent = {5, 6, 7}
+    return 120
+
+
+def a_gap_with_lists_that_are_refused_first(world: World) -> int | None:
+    network = world.network
+    del network.items[10]
+    network.refused["book_offers"] = "slowDown"
+    network.before[13] = network.refused.clear
+    network.before[14] = network.items.popleft
+    network.before[15] = lambda: network.lost.add("amm_info")
+    network.before[17] = network.lost.clear
+    return 200
+
+
+def capital_in_a_silent_round(world: World) -> int | None:
+    world.network.silent = {8, 9}
+    world.network.before[9] = lambda: world.control.asked.append(DEPOSIT)
+    return 120
+
+
+def capital_in_a_ledgers_round(world: World) -> int | None:
+    world.network.silent = {9}
+    world.network.before[8] = lambda: world.control.asked.append(DEPOSIT)
+    return 120
+
+
+def a_kill_in_a_ledgers_round(world: World) -> int | None:
+    kill = KillRequest(source="file", reason="enough")
+    world.network.before[20] = lambda: world.control.asked.append(kill)
+    return None
+
+
+def a_kill_in_the_silence_right_after_a_ledger(world: World) -> int | None:
+    world.network.silent = {20}
+    return a_kill_in_a_ledgers_round(world)
+
+
+def a_signal_in_a_ledgers_round(world: World) -> int | None:
+    world.network.before[20] = world.signals.come
+    return None
+
+
+def a_signal_in_a_silent_round_and_a_second_one(world: World) -> int | None:
+    world.network.silent = {20, 21, 22}
+    world.network.before = {20: world.signals.come, 21: world.signals.come}
+    return None
+
+
+def ledgers_that_end_for_good(world: World) -> int | None:
+    while len(world.network.items) > 15:
+        world.network.items.pop()
+    world.network.before[400] = world.signals.come
+    return None
+
+
+SCENES = [
+    calm,
+    silences,
+    connections,
+    a_gap_with_lists_that_are_refused_first,
+    capital_in_a_silent_round,
+    capital_in_a_ledgers_round,
+    a_kill_in_a_ledgers_round,
+    a_kill_in_the_silence_right_after_a_ledger,
+    a_signal_in_a_ledgers_round,
+    a_signal_in_a_silent_round_and_a_second_one,
+    ledgers_that_end_for_good,
+]
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_a_replay_decides_what_the_session_decided(
+    tmp_path: Path, scene: Callable[[World], int | None]
+) -> None:
+    world = World()
+    seconds = scene(world)
+    result, store, given = recorded(tmp_path / "j.gz", world, seconds)
+    again, store_again, given_again = replayed(tmp_path / "j.gz", seconds)
+    assert result.ledgers >= 15
+    assert sum(len(one.new_orders) for one in store.intents) >= 2
+    assert given_again == given
+    assert again == result  # the fingerprint, the halt and the summary
+    assert store_again.intents == store.intents
+    assert store_again.outcomes == store.outcomes
+
+
+def test_another_seconds_limit_is_not_the_same_session(tmp_path: Path) -> None:
+    recorded(tmp_path / "j.gz", World(), 120)
+    with pytest.raises(JournalMismatch, match="the engine has ended, the session came to ledger"):
+        replayed(tmp_path / "j.gz", 60)
+
+
+def test_one_byte_of_an_amount_changed_makes_another_session_where_the_amount_counts(tmp_path: Path) -> None:
+    path = tmp_path / "j.gz"
+    result, store, given = recorded(path, World(), 120)
+    text = zlib.decompress(path.read_bytes(), wbits=31)
+    # The XRP that takers' offers name, in the ledgers in which quotes of ours were filled.
+    filled = {fill.key[0] for one in store.intents for fill in one.fills}
+    lines = [msgspec.json.decode(line) for line in text.splitlines()]
+    ledgers = [one for one in lines if one.get("closed", {}).get("ledger_index") in filled]
+    offers = [one for ledger in ledgers for one in ledger["transactions"] if "TakerGets" in one["tx_json"]]
+    fingerprints = set()
+    for offer in offers[:8]:
+        xrp = rb'"hash":"%s".*?"tx_json":.*?"Taker(?:Gets|Pays)":"(\d)' % offer["hash"].encode()
+        found = re.search(xrp, text)
+        assert found is not None
+        digit = b"1" if found.group(1) != b"1" else b"2"
+        (tmp_path / "changed").write_bytes(text[: found.start(1)] + digit + text[found.end(1) :])
+        again, _store, given_again = replayed(tmp_path / "changed", 120)
+        assert given_again != given
+        fingerprints.add(again.fingerprint)
+    assert fingerprints - {result.fingerprint}
