@@ -88,7 +88,8 @@ def without_secrets(text: str) -> str:
 def told_event(event: GatewayEvent) -> str:
     """Return an event as a line of the log."""
     where, text = shown_endpoint(event.endpoint) if event.endpoint else "", without_secrets(event.text)
-    return f"{event.kind.value}: {text}" if where in text else f"{where}: {event.kind.value}: {text}"
+    told = f"{event.kind.value}: {text}" if text else event.kind.value
+    return told if where in text else f"{where}: {told}"
 
 
 def started_source(source: LedgerSource) -> None:

@@ -143,9 +143,7 @@ class Gateway:
         """Ask the pinned writer, once. Raises RequestRefused or RequestLost."""
         return self._outside(command, timeout_seconds, parameters, writes=True)
 
-    def begin(
-        self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any
-    ) -> Callable[[], Json]:
+    def begin(self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any) -> Callable[[], Json]:
         """Have a request sent and return what waits for its end, as `Pipeline` says."""
         seconds, writes = timeout_seconds, command == "submit"
         waiting = self._handed_over(command, seconds, parameters, writes=writes)

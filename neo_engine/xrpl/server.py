@@ -48,9 +48,7 @@ class Server(Protocol):
 class Pipeline(Server, Protocol):
     """A server that takes further requests before it has answered the first ones."""
 
-    def begin(
-        self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any
-    ) -> Callable[[], Json]:
+    def begin(self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any) -> Callable[[], Json]:
         """Have a request sent, a write behind the writes begun before it, and return at once.
 
         The function returned waits for the end of it: it returns and raises what `request` does.

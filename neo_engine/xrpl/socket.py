@@ -9,7 +9,9 @@ Lives in an asyncio loop; nothing here may be called from another thread.
    its time limit.
 4. A `load` warning holds back reads, slowDown holds back everything, longer with each in a row; a good
    answer without a warning ends it.
-5. A ping of ours every PING_SECONDS keeps the server from closing an idle socket: rippled does so after 30 s
+5. Writes leave in the order they were asked for, a pause or not; a server answers the requests of a socket
+   one after the other (rippled reads the next one when the last is answered: ServerHandler.cpp, `complete`).
+6. A ping of ours every PING_SECONDS keeps the server from closing an idle socket: rippled does so after 30 s
    without traffic (BaseWSPeer.h, startTimer), proxies before public servers after 60 s. One without a reply
    ends the connection.
 """
@@ -17,6 +19,7 @@ Lives in an asyncio loop; nothing here may be called from another thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -93,6 +96,8 @@ class Connection:
         self._pause = 0.0
         self._reads_from = self._all_from = 0.0  # loop time before which requests wait
         self._unanswered = 0
+        self._gave_up_at = 0.0
+        self._writing = asyncio.Lock()  # from a write's turn until it is handed to the socket
 
     @classmethod
     async def open(cls, url: str, watcher: Watcher, timeout_seconds: float) -> Connection:
@@ -194,19 +199,22 @@ class Connection:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_seconds
-        await self._wait_turn(command, end, writes=writes)
-        self._last_id += 1
-        name = f"neo{self._last_id}"
         future: asyncio.Future[Json | None] = loop.create_future()
-        self._pending[name] = future
-        asked = {**parameters, "id": name, "command": command, "api_version": API_VERSION}
+        name = ""
         began = time.monotonic()
         try:
             async with asyncio.timeout_at(end):
-                await self._socket.send(_encode(asked), text=True)
+                async with self._writing if writes else contextlib.nullcontext():
+                    await self._wait_turn(command, end, writes=writes)
+                    self._last_id += 1
+                    name = f"neo{self._last_id}"
+                    self._pending[name] = future
+                    asked = {**parameters, "id": name, "command": command, "api_version": API_VERSION}
+                    began = time.monotonic()
+                    await self._socket.send(_encode(asked), text=True)
                 reply = await future
         except TimeoutError as error:
-            self._give_up()
+            self._give_up(began)
             raise RequestLost(
                 command, f"{self.url}: no answer within {timeout_seconds:g} s", sent=True
             ) from error
@@ -219,7 +227,11 @@ class Connection:
         self._watcher.answered((time.monotonic() - began) * 1000)
         return _result(command, reply)
 
-    def _give_up(self) -> None:
+    def _give_up(self, began: float) -> None:
+        """Count a request without an answer; of several that waited at the same time, the first."""
+        if began < self._gave_up_at:
+            return
+        self._gave_up_at = time.monotonic()
         self._watcher.unanswered()
         self._unanswered += 1
         if self._unanswered >= UNANSWERED_MAX:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from neo_engine.simulator.server.signing import blob_hash, encode, sign
 from neo_engine.xrpl.account_reader import AccountReader
 from neo_engine.xrpl.codec import Codec
 from neo_engine.xrpl.metadata import account_events
-from neo_engine.xrpl.server import API_VERSION, RequestRefused
+from neo_engine.xrpl.server import API_VERSION, RequestLost, RequestRefused
 from neo_engine.xrpl.state import state_of, update_of
 from neo_engine.xrpl.wire import LedgerClosed, StartLedger, StateEntry, TransactionMessage
 from tests.unit.network_fixture import address_of, fresh_network, seed_of, send, sequence_of
@@ -185,6 +187,18 @@ class NetworkServer:
             raise RequestRefused(command, reply["error"], reply.get("error_message", ""), reply)
         result: Json = reply["result"]
         return result
+
+    def begin(self, command: str, *, timeout_seconds: float = 10.0, **parameters: Any) -> Callable[[], Json]:
+        """Take a request at once, and tell what came of it when asked."""
+        try:
+            result = self.request(command, timeout_seconds=timeout_seconds, **parameters)
+        except (RequestRefused, RequestLost) as error:
+            return partial(_thrown, error)
+        return lambda: result
+
+
+def _thrown(error: Exception) -> Json:
+    raise error
 
 
 def network_state(network: Network) -> LedgerState:

@@ -54,6 +54,7 @@ class Wire:
         self.network = network
         self.script: deque[str] = deque()
         self.asked: list[tuple[str, Json]] = []
+        self.batches: list[int] = []  # how many blobs were handed over at once
         self.blind = False  # no answer to anything but submits
         self.forgetful = False  # the server has no history to search
 
@@ -78,9 +79,27 @@ class Wire:
             return Answer(told=Told.REFUSED, token=reply["error"], result=reply)
         return Answer(told=Told.ANSWERED, result=reply["result"])
 
+    def submit(self, blobs: Sequence[str]) -> list[Answer]:
+        """Take blobs as one socket does: in order, each whatever became of the one before it."""
+        self.batches.append(len(blobs))
+        return [self("submit", {"tx_blob": blob}) for blob in blobs]
+
     def sent(self) -> list[str]:
         """Return the hashes of all blobs sent, in order, repetitions included."""
         return [blob_hash(parameters["tx_blob"]) for command, parameters in self.asked if command == "submit"]
+
+
+class Says:
+    """A server with one answer to everything."""
+
+    def __init__(self, code: str, **fields: Any) -> None:
+        self.answer = Answer(told=Told.ANSWERED, result={"engine_result": code, **fields})
+
+    def __call__(self, command: str, parameters: Json) -> Answer:  # noqa: ARG002 - whatever is asked
+        return self.answer
+
+    def submit(self, blobs: Sequence[str]) -> list[Answer]:
+        return [self.answer for _ in blobs]
 
 
 class Key:

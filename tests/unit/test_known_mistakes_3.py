@@ -32,7 +32,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from neo_engine.domain.ledger import NodeAction
 from neo_engine.execution import live_account
-from neo_engine.execution.answers import Answer, LedgerSeen, Told
+from neo_engine.execution.answers import LedgerSeen
 from neo_engine.execution.fees import Fees
 from neo_engine.execution.sequences import Sequences
 from neo_engine.execution.submission import Submitter
@@ -43,7 +43,7 @@ from tests.unit.live_fixture import Desk as Follower
 from tests.unit.live_fixture import bid, market_network
 from tests.unit.network_fixture import ask, send
 from tests.unit.played_gateway import PlayedGateway
-from tests.unit.submission_fixture import TERMS, place
+from tests.unit.submission_fixture import TERMS, Says, place
 from tests.unit.test_paper_fills import change
 
 Json = dict[str, Any]
@@ -159,11 +159,7 @@ class CheapKey:
 
 def test_thousands_of_requotes_leave_no_more_behind_than_a_few_hundred() -> None:
     """Each is accepted and validated, and the next one replaces it; a blob alone has some 700 characters."""
-    taken = Answer(told=Told.ANSWERED, result={"engine_result": "tesSUCCESS", "open_ledger_cost": "10"})
-
-    def yes(_command: str, _parameters: Json) -> Answer:
-        return taken
-
+    yes = Says("tesSUCCESS", open_ledger_cost="10")
     fees = Fees(max_fee_drops=5_000)
     submitter = Submitter(ask=yes, signer=CheapKey(), terms=TERMS, numbers=Sequences(1), fees=fees)
     fees.ledger(fee_base_drops=10, close_time=1)

@@ -24,8 +24,10 @@ from tests.unit.submission_fixture import (
     LOST_REQUEST,
     NAME,
     OFFSET,
+    OK,
     TERMS,
     Desk,
+    Says,
     ask_quote,
     cancel,
     crowd,
@@ -411,14 +413,55 @@ def test_a_refusal_of_what_may_have_been_kept_before_does_not_free_its_number() 
     assert desk.numbers.in_flight == (one.account_sequence,)
 
 
-def test_a_dead_connection_costs_one_time_limit_and_the_rest_follows_with_the_next_ledger() -> None:
+def test_a_batch_is_on_the_wire_whole_before_its_first_answer_is_looked_at() -> None:
     desk = Desk()
-    codes = desk.go(*(place(n, drops=n) for n in range(1, 5)), script=[DOWN, DOWN])
-    assert codes == ["noAnswer", "notSent", "notSent", "notSent"]
-    assert len(desk.wire.sent()) == 2
+    made = desk.prepare(*(place(n, drops=n) for n in range(1, 7)))
+    answers = [one.code for one in desk.submitter.submit(made)]
+    assert (desk.wire.batches, answers) == ([6], ["tesSUCCESS"] * 6)
+    assert desk.wire.sent() == [one.tx_hash for one in made]
+    numbers = [one.account_sequence for one in made]
+    assert numbers == list(range(numbers[0], numbers[0] + 6))
+
+
+def test_a_dead_connection_costs_a_batch_two_time_limits_and_all_follow_with_the_next_ledger() -> None:
+    desk = Desk()
+    codes = desk.go(*(place(n, drops=n) for n in range(1, 5)), script=[DOWN] * 8)
+    assert codes == ["noAnswer"] * 4
+    assert desk.wire.batches == [4, 4]
     desk.ledger()
+    assert desk.wire.batches == [4, 4, 4]
     desk.ledger()
     assert sorted(desk.offers().values()) == [1, 2, 3, 4]
+
+
+def test_what_was_lost_on_the_way_is_sent_again_at_once_behind_those_that_wait_for_it() -> None:
+    desk = Desk()
+    made = desk.prepare(*(place(n, drops=n) for n in range(1, 5)))
+    desk.wire.script.append(LOST_REQUEST)
+    codes = [one.code for one in desk.submitter.submit(made)]
+    assert codes == ["tesSUCCESS", "terPRE_SEQ", "terPRE_SEQ", "terPRE_SEQ"]
+    first, *others = [one.tx_hash for one in made]
+    assert desk.wire.sent() == [first, *others, first]
+    desk.ledger()
+    assert sorted(desk.offers().values()) == [1, 2, 3, 4]
+    assert (desk.submitter.pending, len(desk.key.signed)) == ((), 4)
+
+
+def test_each_answer_of_a_batch_is_judged_by_itself() -> None:
+    desk = Desk()
+    made = desk.prepare(place(1), place(2, quote="0"), place(3, drops=3), place(4, drops=4))
+    desk.wire.script.extend([LOST_REPLY, OK, BUSY, OK])
+    outcomes = desk.submitter.submit(made)
+    assert [(one.outcome, one.code) for one in outcomes] == [
+        (U, "tefPAST_SEQ"),  # its own first copy
+        (R, "temBAD_OFFER"),
+        (U, "tooBusy"),
+        (A, "terPRE_SEQ"),  # behind the free number
+    ]
+    desk.submitter.submit(desk.submitter.upkeep(desk.index, ticket_pool=0))
+    desk.ledger()  # number 3 goes out again
+    desk.ledger()
+    assert sorted(desk.offers().values()) == [3, 4, 1_000_000]
 
 
 def test_a_busy_server_is_asked_again_with_the_next_ledger() -> None:
@@ -528,7 +571,7 @@ def test_above_the_fee_cap_nothing_is_quoted_and_a_replace_becomes_a_cancel() ->
 
 def test_the_open_ledgers_cost_is_learned_from_replies() -> None:
     desk = Desk()
-    desk.submitter._ask = lambda _command, _parameters: told("telINSUF_FEE_P", open_ledger_cost="4321")
+    desk.submitter._ask = Says("telINSUF_FEE_P", open_ledger_cost="4321")
     desk.go(place(1))
     assert desk.prepare(place(2))[0].fee_drops == 4321
 
@@ -536,7 +579,7 @@ def test_the_open_ledgers_cost_is_learned_from_replies() -> None:
 @pytest.mark.parametrize("cost", [None, 5000, "-1", "many", "²"])
 def test_a_cost_that_is_no_number_of_drops_is_passed_over(cost: object) -> None:
     desk = Desk()
-    desk.submitter._ask = lambda _command, _parameters: told("tesSUCCESS", open_ledger_cost=cost)
+    desk.submitter._ask = Says("tesSUCCESS", open_ledger_cost=cost)
     desk.go(place(1))
     assert desk.prepare(place(2))[0].fee_drops == 10
 
@@ -553,7 +596,7 @@ def test_under_rising_fees_a_queued_order_comes_with_a_later_ledger() -> None:
 @pytest.mark.parametrize("code", ["tefBAD_AUTH", "telWRONG_NETWORK"])
 def test_a_wrong_key_or_network_says_that_the_session_must_stop(code: str) -> None:
     desk = Desk()
-    desk.submitter._ask = lambda _command, _parameters: told(code)
+    desk.submitter._ask = Says(code)
     desk.go(place(1))
     why = desk.submitter.must_stop or ""
     assert code in why and "check live." in why
