@@ -173,7 +173,7 @@ def engine_parser() -> argparse.ArgumentParser:
     one.add_argument("--duration", type=duration, help="in ledger time: 90s, 10m, 2h (default: no end)")
     one.add_argument("--seed", type=seed, default=1, help="of everything random in the session")
 
-    text = "Cancel every offer of the account and verify it on the ledger."
+    text = "Cancel every offer of the account for the pair and verify it on the ledger."
     cli_live.add_flatten(verb("flatten", cli_live.flatten, text))
 
     text = "Say what an account did and whether its balances and offers add up."

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from neo_engine.domain.account_snapshot import OpenOffer
     from neo_engine.live_session import LiveResult
 
-AT_ONCE = 0  # duration of a session that only cancels
+AT_ONCE = 0  # duration of a session that only cancels (live_session.AT_ONCE)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -67,14 +67,22 @@ def live(options: argparse.Namespace) -> int:
         adopt_offers=options.adopt_offers,
         journal=options.journal,
     )
-    code = finish(options, result.session)
-    if result.left:
-        print(f"still on the ledger: {_told(result.left)}", file=sys.stderr)
+    code = exit_code(result.session.halt.reason)
+    if code == EXIT_OK and result.left:
+        code = EXIT_HALTED
+    if options.json:
+        document = result_document(options, result.session, code)
+        document |= {"left": _rows(result.left)}
+        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    else:
+        finish(options, result.session)
+        if result.left:
+            print(f"still on the ledger: {_told(result.left)}; cancel with `flatten`", file=sys.stderr)
     return code
 
 
 def flatten(options: argparse.Namespace) -> int:
-    """Cancel every offer of the account; 0 once the ledger shows that none is left."""
+    """Cancel every offer of the account for the pair; 0 once the ledger shows that none is left."""
     result = _run(options, duration=AT_ONCE, seed=0, dry_run=False, adopt_offers=True)
     flat = result.left is not None and not result.left
     code = exit_code(result.session.halt.reason)
@@ -88,7 +96,7 @@ def flatten(options: argparse.Namespace) -> int:
         }
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
     elif flat:
-        print(f"flat: no offer of {options.consent} stands on the ledger", file=sys.stderr)
+        print(f"flat: no offer of {options.consent} for the pair stands on the ledger", file=sys.stderr)
     elif result.left is None:
         print("nobody could say what stands on the ledger; run `preflight` or try again", file=sys.stderr)
     else:

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from neo_engine.domain.assets import Side
-from neo_engine.domain.clock import ledger_seconds
+from neo_engine.domain.clock import ledger_seconds, utc_text
 from neo_engine.domain.errors import StateError
 from neo_engine.domain.fills import Fill, LiquiditySide
 from neo_engine.domain.number import DOWN, EXACT, ZERO, drops_from_xrp, parse_number, xrp_from_drops
@@ -41,12 +41,19 @@ _RESTORE = "the database is damaged, restore a backup"
 class LeftBehind(msgspec.Struct, frozen=True, kw_only=True):
     """What is left, ready to be recovered: see the module's text.
 
-    orders: the same orders as `left.orders`, for the tracker. stored: number -> orders.id.
+    orders: the same orders as `left.orders`, for the tracker. stored: number -> orders.id. fees_drops: sent
+    on fees_day (UTC, e.g. 2026-11-21), the last day of a tick.
     """
 
     left: Left
     orders: Orders
     stored: dict[int, int]
+    fees_day: str = ""
+    fees_drops: int = 0
+
+    def fees_on(self, close_time: int) -> int:
+        """Return the fees sent on the UTC day of a ledger (seconds since 2000-01-01), as far as known."""
+        return self.fees_drops if utc_text(close_time)[:10] == self.fees_day else 0
 
 
 def left_behind(store: StateManager, account: str) -> LeftBehind:
@@ -71,6 +78,8 @@ def left_behind(store: StateManager, account: str) -> LeftBehind:
         ),
         orders=orders_of(working, seen, _replaced(in_flight, {one.order_id for one in working})),
         stored={number: order_id for order_id, number in numbers.items()},
+        fees_day=rows.fees[0]["day"] if rows.fees else "",
+        fees_drops=rows.fees[0]["fee_drops"] if rows.fees else 0,
     )
 
 

@@ -43,7 +43,7 @@ from neo_engine.feed.journal import (
 )
 from neo_engine.feed.live import LedgerSource, LiveFeed, shown_endpoint
 from neo_engine.live_left import LeftBehind, left_behind
-from neo_engine.live_start import Found, check_authority, check_network, found_out
+from neo_engine.live_start import Found, check_authority, check_network, check_not_frozen, found_out
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.secrets import load_secret
@@ -61,6 +61,7 @@ from neo_engine.xrpl.signer import Signer as KeySigner
 from neo_engine.xrpl.signer import unsigned
 
 LIVE, FEED, DRY_FEED = "live", "xrpl", "xrpl dry run"
+AT_ONCE = 0  # duration of a session that only cancels: `flatten`
 SUBMIT_SECONDS = 4.0  # a tick: an answer that comes later is of no use to it
 
 log = logging.getLogger("neo_engine")
@@ -256,12 +257,14 @@ def run_session(
         check_authority(source, live, world.address)
         reader = AccountReader(source, Codec(pair=start.pair), live.account)
         found = found_out(behind, reader, start, adopt_offers=options.adopt_offers)
+        if options.duration_seconds != AT_ONCE:
+            check_not_frozen(found.account)
         adopted = found.adopted
         if world.mode == LIVE:
             store.settle_submissions(found.dead)
         else:  # the rows of the session before are in another database
             adopted = Adopted(orders=adopted.orders, stored={}, new=tuple(adopted.orders))
-        exchange, connected = _exchange(options, world, start, found, reader)
+        exchange, connected = _exchange(options, world, start, found, behind)
         feed.connected = connected
         session = Session(
             config=config,
@@ -288,16 +291,19 @@ def run_session(
         )
         with closing(exchange), rare_collections():
             result = MainLoop(session).run()
+            if world.mode == LIVE:
+                store.settle_submissions(exchange.dead)
             return LiveResult(session=result, left=_left_standing(reader))
 
 
 def _exchange(
-    options: LiveOptions, world: World, start: FeedStart, found: Found, reader: AccountReader
+    options: LiveOptions, world: World, start: FeedStart, found: Found, behind: LeftBehind
 ) -> tuple[LiveExchange, Callable[[], None]]:
     """Return the exchange, and what is to be called when another connection is used."""
     config, live, book = options.config, checked(options), BookTracker(start.state)
     fees = Fees(max_fee_drops=config.risk.max_fee_drops, daily_burn_drops=live.max_daily_fee_drops)
     fees.ledger(fee_base_drops=book.fee_base_drops, close_time=book.close_time)
+    fees.sent(behind.fees_on(book.close_time))
     submitter = Submitter(
         ask=asker(world.source),
         signer=world.signer,
@@ -317,7 +323,7 @@ def _exchange(
         book=book,
         account=found.account,
         submitter=submitter,
-        source=reader,
+        source=found.reader,
         terms=LiveTerms(
             depth_levels=config.engine.depth_levels,
             tickets=live.tickets,

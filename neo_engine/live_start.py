@@ -43,6 +43,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     opening: Opening
     news: News
     dead: tuple[str, ...]
+    reader: AccountReader
 
 
 def found_out(behind: LeftBehind, reader: AccountReader, start: FeedStart, *, adopt_offers: bool) -> Found:
@@ -64,6 +65,12 @@ def found_out(behind: LeftBehind, reader: AccountReader, start: FeedStart, *, ad
             len(recovery.transactions),
             len(recovery.open),
         )
+    for what in recovery.findings:
+        log.warning(
+            "while no session ran: %s in ledger %d: %s", what.kind.value, what.ledger_index, what.detail
+        )
+    for order_id in recovery.vanished:
+        log.warning("order %d does not stand, and the ledgers read do not say why", order_id)
     news = News(
         updates=list(recovery.order_updates), fills=list(fills), transactions=list(recovery.transactions)
     )
@@ -74,6 +81,7 @@ def found_out(behind: LeftBehind, reader: AccountReader, start: FeedStart, *, ad
         adopted=adopted,
         opening=_opening(recovery, fills, fees),
         news=news,
+        reader=reader,
         dead=tuple(sorted({one.prepared.tx_hash for one in left.in_flight} - settled)),
     )
 
@@ -152,6 +160,15 @@ def _order_of(offer: OpenOffer, number: int, ledger_index: int) -> Order:
         cancel_sent_ledger=None,
         closed_ledger=None,
     )
+
+
+def check_not_frozen(account: LiveAccount) -> None:
+    """Raise StartupFailure while the issuer has frozen our trust line: no bid would be funded."""
+    if account.frozen:
+        raise StartupFailure(
+            f"the issuer has frozen the trust line of {account.address}; ask him. `flatten` "
+            "cancels offers even so"
+        )
 
 
 def check_network(source: Server, live: LiveConfig) -> None:

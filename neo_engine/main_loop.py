@@ -426,7 +426,21 @@ class MainLoop:
         seen = self._observation("end", self._n.last_close_time, order_updates=updates)
         self._tick(replace(seen, stop=stopping))
 
-    def _pull(self) -> str:
+    def _pull(self, halt: Halt) -> str:
+        """Take a last tick that only cancels; return what is left, and what could not be done.
+
+        A cancel under way is left to its ledger. Where such a tick cannot be stored or made, bare cancels go
+        out: an offer that stands unwatched is worse than a cancel without a row.
+        """
+        try:
+            self._tick(replace(self._silence(self._n.last_close_time), stop=halt))
+        except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
+            log.error("the last cancels could not be stored: %s", where(error))
+            return self._pull_bare()
+        left = len(self._state.orders.working)
+        return f"; {left} orders still work, their cancels are under way or refused" if left else ""
+
+    def _pull_bare(self) -> str:
         """Cancel every order without asking anything else; return what could not be done."""
         cancels = [
             CancelOrder(order_id=order.order_id, offer_sequence=order.offer_sequence, reason="shutdown")
@@ -446,7 +460,7 @@ class MainLoop:
     def _finish(self, halt: Halt) -> SessionResult:
         """The one shutdown path: pull what is left, store the end, release everything."""
         s, n = self._s, self._n
-        left = self._pull() if self._state.orders.working else ""
+        left = self._pull(halt) if self._state.orders.working else ""
         detail = halt.detail + left
         apart = drift(s.store, None if self._decision is None else self._decision.accounts)
         summary = {**self._summary(), **apart}

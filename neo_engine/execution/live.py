@@ -51,6 +51,8 @@ T = TypeVar("T")
 OBSERVED = "a live account's money moves on the ledger, which tells of it by itself"
 
 CLEARED_AT_ONCE = 5  # expired offers cancelled in a ledger: a queue holds ten transactions of an account
+#: Between two attempts to compare: a server too busy to answer makes each cost the tick seconds.
+RETRY_LEDGERS = 8
 
 log = logging.getLogger("neo_engine")
 
@@ -109,6 +111,7 @@ class LiveExchange:
         self._news = first
         self._rehearse = rehearse
         self._checked = account.ledger_index
+        self.dead: list[str] = []  # hashes proved never to be in a ledger
         self._told_stop = False
 
     # what the ledger does
@@ -157,13 +160,13 @@ class LiveExchange:
         return self._results(found)
 
     def _asked(self, what: str, ask: Callable[[], T]) -> T | None:
-        """Return an answer, None when there is none now: the next ledger tries again."""
+        """Return an answer, None when there is none now: a later ledger tries again."""
         try:
             return ask()
         except InvariantViolation:
             raise
         except NeoError as error:
-            log.warning("%s could not be read, the next ledger tries again: %s", what, error)
+            log.warning("%s could not be read, a later ledger tries again: %s", what, error)
             return None
 
     def _settle(self, update: LedgerUpdate, results: dict[str, str]) -> None:
@@ -179,6 +182,7 @@ class LiveExchange:
             tx_hash = word.prepared.tx_hash
             if word.result is None:
                 self._news.updates.extend(self._account.failed(tx_hash, word.code))
+                self.dead.append(tx_hash)
                 log.info("transaction %s will never be in a ledger (%s)", tx_hash, word.code)
             elif word.ledger_index is not None:
                 self._read_again(word.ledger_index, word.ledger_index)
@@ -189,9 +193,12 @@ class LiveExchange:
         if not due or self._account.missing_ledgers or self._account.ledger_index != ledger_index:
             return
         told = self._asked("the account", lambda: self._source.snapshot(ledger_index))
-        if told is not None:
-            self._checked = ledger_index
-            self._news.findings.extend(self._account.check(told))
+        if told is None:
+            pause = min(RETRY_LEDGERS, self._terms.check_ledgers)
+            self._checked = ledger_index + pause - self._terms.check_ledgers
+            return
+        self._checked = ledger_index
+        self._news.findings.extend(self._account.check(told))
 
     def _note_stop(self) -> None:
         why = self._submitter.must_stop

@@ -105,6 +105,11 @@ class LiveAccount:
         return tuple(one for one in self.offers if one.offer_sequence not in self._by_sequence)
 
     @property
+    def frozen(self) -> bool:
+        """True while the issuer has frozen our trust line."""
+        return self._holdings.frozen
+
+    @property
     def expired_offers(self) -> tuple[int, ...]:
         """Sequences of offers, ours or strangers', that fill no more but still hold the owner reserve."""
         return tuple(

@@ -19,6 +19,7 @@ import msgspec
 
 from neo_engine.domain.account_findings import AccountFinding
 from neo_engine.domain.account_snapshot import AccountSnapshot, OpenOffer, TransactionLookup
+from neo_engine.domain.errors import StartupFailure
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.ledger import LedgerUpdate
 from neo_engine.domain.market import AccountView
@@ -86,9 +87,15 @@ def recover(
     """Ask for all that is needed, and return what follows and the account to go on with.
 
     read: `account_events` of the metadata's reader. transfer_rate: the issuer's. Raises what `source`
-    raises.
+    raises, and StartupFailure for a server that is behind the database: in its past, offers that have gone
+    stand, and transactions that were counted come again as a stranger's.
     """
     snapshot = source.snapshot()
+    if snapshot.ledger_index < left.last_ledger:
+        raise StartupFailure(
+            f"the server shows ledger {snapshot.ledger_index}, and ledger {left.last_ledger} is in the "
+            "database already: it is behind; wait until it has caught up, or use another endpoint"
+        )
     lookups = {one.prepared.tx_hash: _ask(source, one) for one in left.in_flight}
     landed = [one.update.ledger_index for one in lookups.values() if one.update is not None]
     first = min([left.last_ledger + 1, *landed])

@@ -17,6 +17,23 @@ _ORDERS = (
     f"WHERE o.status IN ({_WORKING}) AND {_OF_ACCOUNT} "
 )
 _TICK_OF = "LEFT JOIN ticks t ON t.id = {0}.session_id << 32 | {0}.{1}"
+#: Fees sent or burned on the day of the newest tick; only the sessions of that day are looked through.
+_FEES_OF_THE_LAST_DAY = f"""
+WITH ours AS (
+    SELECT s.session_id, s.first_order,
+           (SELECT substr(t.close_time, 1, 10) FROM ticks t WHERE t.id BETWEEN s.session_id << 32
+            AND (s.session_id << 32) + 0xFFFFFFFF ORDER BY t.id DESC LIMIT 1) AS day
+    FROM sessions s WHERE {_OF_ACCOUNT}
+), last AS (SELECT session_id, first_order, day FROM ours WHERE day = (SELECT max(day) FROM ours))
+SELECT t.day, sum(t.fee_drops) AS fee_drops FROM (
+    SELECT last.day, u.fee_drops FROM last JOIN submissions u ON u.session_id = last.session_id
+    AND u.id >= (last.first_order + 1) << 16 JOIN ticks k ON k.id = u.session_id << 32 | u.tick
+    WHERE substr(k.close_time, 1, 10) = last.day AND u.outcome IS NOT 'rejected'
+    UNION ALL
+    SELECT last.day, p.fee_drops FROM last JOIN upkeep p ON p.session_id = last.session_id
+    JOIN ticks k ON k.id = p.session_id << 32 | p.tick WHERE substr(k.close_time, 1, 10) = last.day
+) t GROUP BY t.day
+"""
 _SETTLED = f"SET result = '{TOO_LATE}', fee_drops = 0, result_session = nullif(?1, session_id)"
 
 
@@ -26,7 +43,9 @@ class LeftRows(msgspec.Struct, frozen=True, kw_only=True):
     orders: those still working; created_ledger: of the tick that made it, create_result: of the transaction
     that was to place it. submissions: of v_submissions, no result and not refused; after_ledger: of the tick
     that prepared it, replaces_order: of its order. upkeep: of v_upkeep, no result; after_ledger likewise.
-    fills: of those orders. last_ledger: the last one of any tick, None where there was none.
+    fills: of those orders. last_ledger: the last one of any tick, None where there was none. fees: one row,
+    the UTC day of the newest tick and the fees sent on it, or none; cancels of an older session's orders may
+    be missing.
     """
 
     orders: tuple[sqlite3.Row, ...]
@@ -34,6 +53,7 @@ class LeftRows(msgspec.Struct, frozen=True, kw_only=True):
     upkeep: tuple[sqlite3.Row, ...]
     fills: tuple[sqlite3.Row, ...]
     last_ledger: int | None
+    fees: tuple[sqlite3.Row, ...]
 
 
 def rows_left(connection: sqlite3.Connection, account: str) -> LeftRows:
@@ -69,6 +89,7 @@ def rows_left(connection: sqlite3.Connection, account: str) -> LeftRows:
             "AND (s.session_id << 32) + 0xFFFFFFFF ORDER BY t.id DESC LIMIT 1)) "
             f"FROM sessions s WHERE {_OF_ACCOUNT}"
         )[0][0],
+        fees=tuple(cursor.execute(_FEES_OF_THE_LAST_DAY, (account,))),
     )
 
 

@@ -34,6 +34,9 @@ SECP256K1, ED25519 = "secp256k1", "ed25519"
 NATIVE_PACKAGES = {SECP256K1: "coincurve", ED25519: "cryptography"}
 _TX_PREFIX = b"TXN\0"  # rippled HashPrefix.h, transactionID
 _HASH_BYTES = 32  # half of SHA-512
+_SIGN_PREFIX = b"STX\0".hex().upper()  # before what is signed (HashPrefix.h, txSign), not part of the blob
+_SIGNING_PUB_KEY, _TXN_SIGNATURE = "73", "74"  # field codes: type 7 (bytes), fields 3 and 4
+_SHORT_FIELD_MAX = 192  # bytes whose length takes one byte
 #: Every function of xrpl-py that the engine calls and whose result it uses at once.
 USED: Mapping[str, object] = {
     "addresscodec.decode_seed": addresscodec.decode_seed,
@@ -150,9 +153,9 @@ class Signer:
         fault = ""
         blob = ""
         try:
-            message = bytes.fromhex(binarycodec.encode_for_signing(fields))
-            fields["TxnSignature"] = self._sign(message).hex().upper()
-            blob = str(binarycodec.encode(fields))
+            unsigned_hex = binarycodec.encode_for_signing(fields)
+            signature = self._sign(bytes.fromhex(unsigned_hex))
+            blob = _with_signature(unsigned_hex, self._keys.public, signature)
         except _LIBRARY_ERRORS as error:
             fault = f"{type(error).__name__}: {error}"
         if fault:  # outside of the handler, so that nothing is chained
@@ -182,6 +185,19 @@ class Signer:
             )
         if Transaction.from_xrpl(fields).get_hash() != signed.tx_hash:
             raise StartupFailure("xrpl-py hashes a transaction differently; install the locked version")
+
+
+def _with_signature(message: str, public: str, signature: bytes) -> str:
+    """Return the blob of what was signed (hex): the same fields, and the signature behind the key.
+
+    Fields stand in the order of their codes, and no field's code lies between these two. Encoding all of
+    them a second time would take as long as everything else together.
+    """
+    key = f"{_SIGNING_PUB_KEY}{len(public) // 2:02X}{public}"
+    before, found, behind = message.removeprefix(_SIGN_PREFIX).partition(key)
+    if not found or len(signature) > _SHORT_FIELD_MAX:
+        raise ValueError("the signature has no place in the transaction")
+    return f"{before}{key}{_TXN_SIGNATURE}{len(signature):02X}{signature.hex().upper()}{behind}"
 
 
 def _derive(seed: Seed) -> _Keys:

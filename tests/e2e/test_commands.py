@@ -48,7 +48,7 @@ VERBS = (
         "verify-model",
         "simulate",
     ),
-    *("audit", "preflight"),
+    *("audit", "preflight", "live", "flatten"),
 )
 SIGTERM_CODE = 143
 

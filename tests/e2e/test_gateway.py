@@ -363,6 +363,24 @@ def test_a_submit_that_is_lost_is_not_sent_to_another_server(running: Running, w
         assert not lost.value.sent
 
 
+def test_requests_begun_together_are_answered_each_for_itself(running: Running) -> None:
+    with opened(running.ws) as gateway:
+        blobs = [f"{number:02X}" for number in range(6)]
+        ends = [gateway.begin("submit", tx_blob=blob) for blob in blobs] + [gateway.begin("fee")]
+        *submits, fee = ends
+        for blob, end in zip(blobs, submits, strict=True):
+            with pytest.raises(RequestRefused) as refused:
+                end()
+            assert (refused.value.token, refused.value.reply["request"]["tx_blob"]) == (
+                "invalidTransaction",
+                blob,
+            )
+        assert fee()["drops"]["base_fee"] == "10"
+    with pytest.raises(RequestLost) as lost:
+        gateway.begin("fee")()
+    assert not lost.value.sent
+
+
 def test_a_read_that_is_lost_is_asked_of_the_next_server(running: Running, wire: Wire) -> None:
     first, second = f"{running.ws}/first", f"{running.ws}/second"
     with opened(first, second) as gateway:

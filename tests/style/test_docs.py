@@ -271,7 +271,7 @@ def documented_names(header: str) -> set[str]:
 
 def test_docs_commands_names_the_json_keys_of_a_session() -> None:
     written = (
-        keys_written("neo_engine.cli_session", "_finish")
+        keys_written("neo_engine.cli_session", "result_document")
         | keys_written("neo_engine.main_loop", "_summary")
         | keys_written("neo_engine.session", "accounts_summary")
     )

@@ -265,6 +265,27 @@ def test_a_difference_to_the_servers_own_lists_is_a_finding() -> None:
     assert FindingKind.DIFFERENCE in kinds(desk.ledger())
 
 
+def test_a_comparison_that_got_no_answer_is_not_asked_for_with_every_ledger() -> None:
+    desk = Desk(check_ledgers=20)
+    asked: list[int | None] = []
+    real = desk.source.snapshot
+
+    def counted(ledger_index: int | None = None) -> AccountSnapshot:
+        asked.append(ledger_index)
+        return real(ledger_index)
+
+    desk.source.snapshot = counted  # type: ignore[method-assign]
+    begin = desk.index
+    desk.source.away = True
+    for _ in range(20 + 9):
+        desk.ledger()
+    assert asked == [begin + 20, begin + 28]
+    desk.source.away = False
+    for _ in range(7 + 20):
+        desk.ledger()
+    assert asked[2:] == [begin + 36, begin + 56]
+
+
 def _fields(value: AccountSnapshot) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__struct_fields__}
 

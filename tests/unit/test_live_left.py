@@ -404,3 +404,14 @@ def test_a_damaged_row_is_named(path: Path, change: str, message: str) -> None:
     with pytest.raises(NeoError, match=message):
         next_start(path)
     assert one(path, "SELECT count(*) FROM orders") == 1
+
+
+def test_the_fees_sent_today_are_known_to_the_next_start_and_those_of_another_day_are_not(path: Path) -> None:
+    create = sent(K.CREATE, 1, 560)
+    made = sent(K.UPKEEP, NO_ORDER, 563, tickets=5)
+    with live(path) as store:
+        new = placed(1, OrderStatus.PENDING_SUBMIT, create)
+        store.commit_intent(tick(1, new_orders=(new,), prepared=(create, made)))
+        found = killed(path)
+        assert found.fees_on(FIRST_CLOSE) == create.fee_drops + made.fee_drops > 0
+        assert found.fees_on(FIRST_CLOSE + 86_400) == 0

@@ -26,7 +26,7 @@ from neo_engine.domain.ledger import (
     LedgerUpdate,
 )
 from neo_engine.domain.number import plain
-from neo_engine.domain.orders import CancelOrder, Command, PreparedTransaction, SubmitOutcome
+from neo_engine.domain.orders import CancelOrder, Command, PreparedTransaction, SubmitOutcome, TransactionKind
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
@@ -619,3 +619,34 @@ def test_the_summary_is_the_last_tick_that_was_stored() -> None:
     last = d.store.intents[-1].accounts
     assert summary["overlay_base_drops"] == 100 * XRP
     assert summary["account_value_rlusd"] == plain(last.account_value)
+
+
+def test_the_last_cancels_of_a_session_whose_feed_failed_are_on_disk_before_they_go_out() -> None:
+    class Broken(Feed):
+        def next(self, timeout_seconds: float) -> FeedItem | None:
+            if not self._items:
+                raise FeedError("the source is gone")
+            return super().next(timeout_seconds)
+
+    d = desk(*(ledger(number) for number in range(1, 6)))
+    d.session = replace(d.session, feed=Broken(d.clock, d.feed._items, live=False))
+    result = d.run()
+    assert result.halt.reason is HaltReason.RISK_GATEWAY_UNHEALTHY
+    last = d.store.intents[-1]
+    assert {one.kind for one in last.prepared} == {TransactionKind.CANCEL}
+    assert {one.order_id for one in last.prepared} == set(d.cancels())
+    assert "without a record" not in result.halt.detail
+    assert result.fingerprint == last.fingerprint.hex()
+
+
+def test_a_cancel_under_way_at_the_end_is_not_sent_again() -> None:
+    d = desk(
+        *(ledger(number) for number in range(1, 9)),
+        config=quick(shutdown_ledgers=1),
+        duration_seconds=16,
+        delay=4,
+    )
+    d.exchange.end_of_market = lambda: ()  # type: ignore[method-assign]  # as a live one: the ledger decides
+    result = d.run()
+    assert len(d.cancels()) == len(set(d.cancels()))
+    assert "orders still work" in result.halt.detail

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from neo_engine.domain.account_findings import FindingKind
 from neo_engine.domain.account_snapshot import TransactionLookup
+from neo_engine.domain.errors import StartupFailure
 from neo_engine.domain.orders import OrderStatus
 from neo_engine.execution.live_account import LiveAccount
 from neo_engine.execution.live_events import InFlight, KnownOrder
@@ -70,6 +71,17 @@ class Crash:
         asked = {command for command, _ in server.asked}
         assert asked <= {"account_info", "account_objects", "account_tx", "ledger", "tx"}
         return result
+
+
+def test_a_server_that_is_behind_the_database_is_not_believed() -> None:
+    crash = Crash()
+    crash.seen(1, ask())
+    crash.last_ledger += 1
+    with pytest.raises(StartupFailure, match=f"ledger {crash.last_ledger} is in the database already"):
+        crash.restart()
+    crash.ledgers()
+    found, _ = crash.restart()
+    assert (found.ledger_index, found.unknown_offers, found.vanished) == (crash.last_ledger, (), ())
 
 
 # --- every point at which a session can die -----------------------------------------------------------------
