@@ -38,6 +38,7 @@ def main() -> int:
         ["bench_session", *series],
         ["bench_simulated", "--ledgers", str(QUICK_DAY_LEDGERS if options.quick else DAY_LEDGERS)],
         ["bench_server", "--seconds", "10" if options.quick else "30"],
+        ["bench_live", *series, "--ledgers", "60" if options.quick else "150"],
         ["bench_engine", "--long", "--ticks", str(ticks)],
     ]
     print(machine(), flush=True)

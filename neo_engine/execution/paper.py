@@ -140,10 +140,10 @@ class PaperExchange:
         place = self._place(update) if self._sent else -1
         for position, tx in enumerate(update.transactions):
             if position == place:
-                self._arrive(update.ledger_index, tx.index)
+                self._arrive(update)
             self._meet(tx)
         if place >= len(update.transactions):
-            self._arrive(update.ledger_index, len(update.transactions))
+            self._arrive(update)
         now.faults.extend(book.close_ledger(update))
         self._expire(update.close_time)
         return VenueReport(
@@ -227,14 +227,17 @@ class PaperExchange:
 
     # our transactions
 
-    def _arrive(self, ledger_index: int, transaction_index: int) -> None:
-        waiting = []
+    def _arrive(self, update: LedgerUpdate) -> None:
+        """Apply what is due. Its indexes come after the ledger's own: a fill's key must be no other's."""
+        ledger_index, waiting = update.ledger_index, []
+        transaction_index = max((tx.index for tx in update.transactions), default=-1)
         for sent in self._sent:
             if sent.due_ledger > ledger_index:
                 waiting.append(sent)
             elif sent.prepared.last_ledger_sequence < ledger_index:
                 self._lapse(sent)
             else:
+                transaction_index += 1
                 self._apply_own(sent, ledger_index, transaction_index)
         self._sent = waiting
 
