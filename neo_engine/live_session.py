@@ -43,7 +43,14 @@ from neo_engine.feed.journal import (
 )
 from neo_engine.feed.live import LedgerSource, LiveFeed, shown_endpoint
 from neo_engine.live_left import LeftBehind, left_behind
-from neo_engine.live_start import Found, check_authority, check_network, check_not_frozen, found_out
+from neo_engine.live_start import (
+    Found,
+    check_authority,
+    check_network,
+    check_not_frozen,
+    found_out,
+    patiently,
+)
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.secrets import load_secret
@@ -253,10 +260,10 @@ def run_session(
     with closing(feed):
         start = feed.start()
         check_pair(config, start.pair)
-        check_network(source, live)
-        check_authority(source, live, world.address)
+        patiently(lambda: check_network(source, live), clock)
+        patiently(lambda: check_authority(source, live, world.address), clock)
         reader = AccountReader(source, Codec(pair=start.pair), live.account)
-        found = found_out(behind, reader, start, adopt_offers=options.adopt_offers)
+        found = patiently(lambda: found_out(behind, reader, start, adopt_offers=options.adopt_offers), clock)
         if options.duration_seconds != AT_ONCE:
             check_not_frozen(found.account)
         adopted = found.adopted

@@ -6,6 +6,8 @@ Nothing here signs or sends. Whatever cannot be found out ends the start.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -22,14 +24,20 @@ from neo_engine.domain.orders import Order, OrderStatus
 from neo_engine.execution.live import News
 from neo_engine.execution.live_account import LiveAccount
 from neo_engine.execution.live_events import KnownOrder
-from neo_engine.execution.recovery import Recovery, recover
+from neo_engine.execution.recovery import Recovery, ServerBehind, recover
 from neo_engine.execution.tracking import Orders
 from neo_engine.live_left import LeftBehind
 from neo_engine.ops.preflight_checks import Finding, Status, authority, network
+from neo_engine.ports import Clock
 from neo_engine.session import Adopted, Opening
 from neo_engine.xrpl.account_reader import AccountReader
+from neo_engine.xrpl.history import HistoryError
 from neo_engine.xrpl.metadata import account_events
-from neo_engine.xrpl.server import RequestRefused, Server
+from neo_engine.xrpl.server import RequestLost, RequestRefused, Server
+
+ATTEMPTS = 5  # a server that lags or is busy is ordinary; one that stays so for 12 s is not
+PAUSE_SECONDS = 3.0
+T = TypeVar("T")
 
 log = logging.getLogger("neo_engine")
 
@@ -160,6 +168,20 @@ def _order_of(offer: OpenOffer, number: int, ledger_index: int) -> Order:
         cancel_sent_ledger=None,
         closed_ledger=None,
     )
+
+
+def patiently(ask: Callable[[], T], clock: Clock) -> T:
+    """Return what `ask` returns; a server's passing trouble is waited out for some ledgers.
+
+    Raises what the last of ATTEMPTS raised.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return ask()
+        except (ServerBehind, HistoryError, RequestLost, RequestRefused) as error:
+            log.warning("asked in vain (%d of %d): %s", attempt, ATTEMPTS, error)
+            clock.sleep(PAUSE_SECONDS)
+    return ask()
 
 
 def check_not_frozen(account: LiveAccount) -> None:

@@ -16,7 +16,6 @@ import logging
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 
 import msgspec
 from msgspec.structs import replace
@@ -26,14 +25,23 @@ from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUpdate
-from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.domain.orders import CancelOrder, Order, OrderUpdate, PreparedTransaction
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
 from neo_engine.ops.clock import iso
 from neo_engine.ports import FeedItem, KillRequest, VenueReport
-from neo_engine.session import Session, SessionResult, TickView, accounts_summary, drift, session_start, where
+from neo_engine.session import (
+    Session,
+    SessionResult,
+    TickView,
+    accounts_summary,
+    drift,
+    opening_events,
+    session_start,
+    tell_beginning,
+    where,
+)
 from neo_engine.telemetry import TouchTelemetry
 from neo_engine.tick import Decision, Observation, initial_state
 
@@ -119,31 +127,9 @@ class MainLoop:
             self._known_capital = {*s.store.settled_capital(), *(event.request_id for event in waiting)}
         except StateError as error:
             raise StartupFailure(str(error)) from error
-        opening = s.opening
-        for name, drops, quote in (("xrp", opening.base_drops, Decimal(0)), ("quote", 0, opening.quote)):
-            if drops or quote:
-                self._waiting.append(
-                    CapitalEvent(
-                        request_id=f"session-{self._session_id}-opening-{name}",
-                        kind=CapitalKind.OPENING,
-                        base_drops=drops,
-                        quote=quote,
-                        note="balance at the start of the session",
-                        created_at=now,
-                    )
-                )
+        self._waiting.extend(opening_events(s.opening, self._session_id, now))
         self._waiting.extend(waiting)
-        log.info(
-            "session %d begins: %s %s on the %s feed, %s XRP and %s %s in the account, seed %d",
-            self._session_id,
-            s.mode,
-            s.pair,
-            s.feed_name,
-            plain(xrp_from_drops(opening.base_drops)),
-            plain(opening.quote),
-            s.pair.rpartition("/")[2],
-            s.seed,
-        )
+        tell_beginning(s, self._session_id)
 
     # ticks
 
@@ -227,12 +213,13 @@ class MainLoop:
         n.last_close_time = update.close_time
         if self._timer is not None:
             self._timer.ledger(update.close_time)
-        if self._state.stopping is not None:
+        if self._state.stopping is not None and not update.overtaken:
             n.wind_down_ledgers += 1
         if report.faults:
             self._s.feed.request_resync()
         faults = tuple(self._note(fault) for fault in report.faults)
-        return self._observation("ledger", update.close_time, report=report, faults=faults)
+        seen = self._observation("ledger", update.close_time, report=report, faults=faults)
+        return replace(seen, overtaken=True) if update.overtaken else seen
 
     def _note(self, fault: LedgerFault) -> FeedFaultRecord:
         log.warning("feed fault %s at line %d: %s", fault.kind.value, fault.line, fault.text)
@@ -429,8 +416,7 @@ class MainLoop:
     def _pull(self, halt: Halt) -> str:
         """Take a last tick that only cancels; return what is left, and what could not be done.
 
-        A cancel under way is left to its ledger. Where such a tick cannot be stored or made, bare cancels go
-        out: an offer that stands unwatched is worse than a cancel without a row.
+        Where such a tick fails, bare cancels go out: an offer that stands unwatched is worse than no row.
         """
         try:
             self._tick(replace(self._silence(self._n.last_close_time), stop=halt))

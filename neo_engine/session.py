@@ -13,10 +13,11 @@ import msgspec
 
 from neo_engine import __version__
 from neo_engine.config import Config, config_hash, config_json
+from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.errors import NeoError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
-from neo_engine.domain.number import plain
+from neo_engine.domain.number import ZERO, plain, xrp_from_drops
 from neo_engine.domain.orders import Order
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
 from neo_engine.execution.tracking import Orders, orders_of
@@ -122,6 +123,38 @@ def session_start(session: Session) -> SessionStart:
         config_hash=config_hash(session.config),
         engine_version=__version__,
         pid=os.getpid(),
+    )
+
+
+def opening_events(opening: Opening, session_id: int, now: str) -> list[CapitalEvent]:
+    """Return the capital that a session opens with; now: UTC ISO-8601."""
+    parts = (("xrp", opening.base_drops, ZERO), ("quote", 0, opening.quote))
+    return [
+        CapitalEvent(
+            request_id=f"session-{session_id}-opening-{name}",
+            kind=CapitalKind.OPENING,
+            base_drops=drops,
+            quote=quote,
+            note="balance at the start of the session",
+            created_at=now,
+        )
+        for name, drops, quote in parts
+        if drops or quote
+    ]
+
+
+def tell_beginning(session: Session, session_id: int) -> None:
+    """Log what begins."""
+    log.info(
+        "session %d begins: %s %s on the %s feed, %s XRP and %s %s in the account, seed %d",
+        session_id,
+        session.mode,
+        session.pair,
+        session.feed_name,
+        plain(xrp_from_drops(session.opening.base_drops)),
+        plain(session.opening.quote),
+        session.pair.rpartition("/")[2],
+        session.seed,
     )
 
 

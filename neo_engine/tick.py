@@ -78,6 +78,7 @@ NO_TOUCH = Touch(our_bid=None, our_ask=None, bid_bps=None, ask_bps=None)
 NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
 STOPPING_GATE = "Stopping"
 FEE_GATE = "Fee"
+BEHIND_GATE = "Behind"
 _STANDING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_CANCEL})
 _QUOTING = {(True, True): "both", (True, False): "bid", (False, True): "ask", (False, False): "none"}
 
@@ -86,7 +87,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one tick may know. close_time: seconds since 2000-01-01 on the feed's clock.
 
     report: what the ledger did (ledger ticks only). order_updates: what the end of the market did to
-    our orders (end ticks only). stop: the session is to end for this reason; quotes are pulled.
+    our orders (end ticks only). stop: the session is to end for this reason; quotes are pulled. overtaken: a
+    newer ledger is known to be there, so that nothing is decided on this one.
     """
 
     kind: str
@@ -97,6 +99,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[FeedFaultRecord, ...]
     capital: tuple[CapitalEvent, ...]
     stop: Halt | None
+    overtaken: bool = False
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +188,9 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
     Raises InvariantViolation for what cannot be, never for what the world may do.
     """
     settled = settle(state, seen, config, now)
+    if seen.overtaken:
+        behind = Gate(name=BEHIND_GATE, side="both", detail="a newer ledger is there: that one is decided on")
+        return undecided(replace(settled, gates=(*settled.gates, behind)))
     if settled.state.stopping is not None:
         return pull(settled, config, seen)
     if settled.snapshot is None:

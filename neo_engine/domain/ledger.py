@@ -232,7 +232,8 @@ class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
     line: where in its source it stands (0: no file). resync: the server's view of the market after
     this ledger, given by the feed when the tracked one cannot be believed any more. incomplete: the
-    source is known to lack some of its transactions, so what is tracked cannot be believed.
+    source is known to lack some of its transactions, so what is tracked cannot be believed. overtaken: a
+    newer ledger was there already when this one was handed out, so it is no market to decide on.
     """
 
     ledger_index: int
@@ -246,6 +247,7 @@ class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     resync: BookSnapshot | None = None
     incomplete: bool = False
+    overtaken: bool = False
 
 
 class LedgerFaultKind(Enum):

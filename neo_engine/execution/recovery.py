@@ -36,6 +36,10 @@ from neo_engine.execution.live_events import (
 NEVER_SIGNED = "no transaction was signed for it"
 
 
+class ServerBehind(StartupFailure):
+    """The server knows less than the database: it lags, or it is on another network."""
+
+
 class AccountSource(Protocol):
     """Who can be asked about the account; each answer is checked or an exception (a NeoError)."""
 
@@ -87,12 +91,12 @@ def recover(
     """Ask for all that is needed, and return what follows and the account to go on with.
 
     read: `account_events` of the metadata's reader. transfer_rate: the issuer's. Raises what `source`
-    raises, and StartupFailure for a server that is behind the database: in its past, offers that have gone
+    raises, and ServerBehind for a server that is behind the database: in its past, offers that have gone
     stand, and transactions that were counted come again as a stranger's.
     """
     snapshot = source.snapshot()
     if snapshot.ledger_index < left.last_ledger:
-        raise StartupFailure(
+        raise ServerBehind(
             f"the server shows ledger {snapshot.ledger_index}, and ledger {left.last_ledger} is in the "
             "database already: it is behind; wait until it has caught up, or use another endpoint"
         )

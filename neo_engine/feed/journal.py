@@ -76,6 +76,7 @@ class LedgerEntry(Entry, frozen=True, kw_only=True, tag="ledger"):
     raw_closed: msgspec.Raw
     transactions: tuple[msgspec.Raw, ...]
     backfilled: bool
+    overtaken: bool = False
 
 
 class PackedLedger(Entry, frozen=True, kw_only=True, tag="packed_ledger"):
@@ -85,6 +86,7 @@ class PackedLedger(Entry, frozen=True, kw_only=True, tag="packed_ledger"):
     raw_closed: bytes
     transactions: tuple[bytes, ...]
     backfilled: bool
+    overtaken: bool = False
 
 
 class EventEntry(Entry, frozen=True, kw_only=True, tag="event"):
@@ -187,12 +189,14 @@ def ledger_entry(bundle: LedgerBundle) -> LedgerEntry | PackedLedger:
             raw_closed=msgspec.Raw(bundle.raw_closed),
             transactions=tuple(map(msgspec.Raw, bundle.transactions)),
             backfilled=bundle.backfilled,
+            overtaken=bundle.overtaken,
         )
     return PackedLedger(
         closed=bundle.closed,
         raw_closed=bundle.raw_closed,
         transactions=bundle.transactions,
         backfilled=bundle.backfilled,
+        overtaken=bundle.overtaken,
     )
 
 
@@ -211,6 +215,7 @@ def bundle_of(entry: LedgerEntry | PackedLedger) -> LedgerBundle:
         transactions=tuple(map(bytes, entry.transactions)),
         raw_closed=bytes(entry.raw_closed),
         backfilled=entry.backfilled,
+        overtaken=entry.overtaken,
     )
 
 

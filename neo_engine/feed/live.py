@@ -44,6 +44,8 @@ from neo_engine.xrpl.state import snapshot_of, update_of
 from neo_engine.xrpl.wire import TransactionMessage, transaction_decoder
 
 MAX_CLOSE_TIME_LEAP_SECONDS = 7_200  # the main network's longest halt took about an hour (February 2025)
+START_RETRIES = 2
+START_PAUSE_SECONDS = 3.0  # about a ledger
 NO_CHECK = CheckData(asks=None, bids=None, pool=None, accounts=None)
 REQUEST_ERRORS = (RequestRefused, RequestLost, OtherLedger)
 
@@ -130,7 +132,7 @@ class LiveFeed:
         """
         started_source(self._source)
         try:
-            snapshot = take_snapshot(self._source, self._currency, self._issuer, self._clock)
+            snapshot = self._taken()
             state = ledger_state(snapshot)
         except FeedError as error:
             raise FeedError(f"{self._names}: {without_secrets(str(error))}") from error
@@ -151,6 +153,16 @@ class LiveFeed:
             source=self._names,
             live=True,
         )
+
+    def _taken(self) -> Snapshot:
+        """Return the state of a ledger; a server's passing trouble is waited out."""
+        for _attempt in range(START_RETRIES):
+            try:
+                return take_snapshot(self._source, self._currency, self._issuer, self._clock)
+            except (RequestRefused, RequestLost) as error:
+                log.warning("no state of a ledger yet: %s", _plain(error))
+                self._clock.sleep(START_PAUSE_SECONDS)
+        return take_snapshot(self._source, self._currency, self._issuer, self._clock)
 
     def _unusable(self, error: Exception) -> FeedError:
         return FeedError(
@@ -243,7 +255,13 @@ class LiveFeed:
         self._resync_wanted = self._resync_wanted or missing
         resync = self._snapshot(codec, update) if self._resync_wanted else None
         self._resync_wanted = self._resync_wanted and resync is None
-        return replace(update, transactions=ordered, incomplete=missing, resync=resync)
+        return replace(
+            update,
+            transactions=ordered,
+            incomplete=missing,
+            resync=resync,
+            overtaken=bundle.overtaken,
+        )
 
     def _dropped(self, kind: LedgerFaultKind, index: int, text: str) -> LedgerFault:
         self._resync_wanted = True

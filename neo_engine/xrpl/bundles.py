@@ -35,13 +35,14 @@ class LedgerBundle(msgspec.Struct, frozen=True, kw_only=True):
     """A validated ledger with all its transactions, as raw stream messages in TransactionIndex order.
 
     backfilled: it was asked for, wholly or in part; fees and reserves (drops) are then those of the ledger
-    heard last, since the answer does not tell them.
+    heard last, since the answer does not tell them. overtaken: a newer one was waiting when this was taken.
     """
 
     closed: wire.LedgerClosed
     transactions: tuple[bytes, ...]
     raw_closed: bytes
     backfilled: bool
+    overtaken: bool = False
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):

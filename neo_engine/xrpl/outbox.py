@@ -7,6 +7,7 @@ from collections import deque
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from neo_engine.xrpl.bundles import LedgerBundle
 
@@ -86,6 +87,7 @@ class Outbox:
             item = self._items.popleft()
             if isinstance(item, LedgerBundle):
                 self._ledgers -= 1
+                item = replace(item, overtaken=self._ledgers > 0)
             return item
 
     def close(self) -> None:

@@ -650,3 +650,20 @@ def test_a_cancel_under_way_at_the_end_is_not_sent_again() -> None:
     result = d.run()
     assert len(d.cancels()) == len(set(d.cancels()))
     assert "orders still work" in result.halt.detail
+
+
+def test_winding_down_counts_no_ledger_that_was_overtaken() -> None:
+    """A backlog passes in a moment: cancels sent on its newest ledger need ledgers to come after that."""
+    items = [ledger(number) for number in range(1, 11)]
+    items += [replace(ledger(number), overtaken=True) for number in range(11, 31)]
+    items += [ledger(number) for number in range(31, 36)]
+    d = desk(*items, config=quick(shutdown_ledgers=4), duration_seconds=44, delay=2)
+    result = d.run()
+    assert result.halt.reason is HaltReason.DURATION_ELAPSED
+    cancels = [
+        record.ledger_index
+        for record in d.store.intents
+        if any(one.kind is TransactionKind.CANCEL for one in record.prepared)
+    ]
+    assert set(cancels) == {131}
+    assert result.ledgers == 33  # the cancels arrived two ledgers later

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from neo_engine.config import Config
+from neo_engine.domain.account_findings import AccountFinding, FindingKind
 from neo_engine.domain.assets import Side
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.halt import Halt, HaltReason
@@ -391,3 +392,31 @@ def test_the_same_twice_gives_the_same_and_leaves_the_state_as_it_was(observatio
     other = decide(copy.deepcopy(state), copy.deepcopy(observation), CONFIG, observation.close_time)
     assert one == other
     assert state == before
+
+
+def test_on_a_ledger_that_was_overtaken_nothing_is_decided() -> None:
+    decision = decide(opened(), seen(overtaken=True), CONFIG, NOW)
+    assert decision.commands == ()
+    assert decision.quoting == "none"
+    assert gates(decision) == ["Behind"]
+    later = decide(decision.state, seen(), CONFIG, NOW)
+    assert later.quoting == "both"
+
+
+def test_a_stop_on_a_ledger_that_was_overtaken_cancels_on_the_next() -> None:
+    decision = decide(working(OUR_BID, OUR_ASK), seen(overtaken=True, stop=KILL), CONFIG, NOW)
+    assert decision.halt == KILL
+    assert decision.commands == ()
+    assert cancelled(decide(decision.state, seen(), CONFIG, NOW)) == {1, 2}
+
+
+def test_what_a_ledger_showed_besides_our_orders_is_booked_before_the_balances_are_compared() -> None:
+    came = AccountFinding(kind=FindingKind.PAID_IN, ledger_index=1000, detail="a payment", base_drops=5 * XRP)
+    richer = core.account(DROPS + 5 * XRP, RLUSD, owner_count=1)
+    config = CONFIG.model_copy(
+        update={"reconciler": CONFIG.reconciler.model_copy(update={"interval_ticks": 1})}
+    )
+    decision = decide(opened(), seen(report=report(account=richer, findings=(came,))), config, NOW)
+    assert [(one.event.base_drops, one.applied) for one in decision.capital] == [(5 * XRP, True)]
+    assert {one.name for one in decision.findings} == {"paid_in"}  # and no balance_mismatch
+    assert decision.accounts.base_drops == DROPS + 5 * XRP
