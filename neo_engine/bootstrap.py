@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from neo_engine.config import ISSUER_FROM_FEED, Config, is_endpoint
+from neo_engine.config import Config
+from neo_engine.config_sections import ISSUER_FROM_FEED, is_endpoint
 from neo_engine.domain.assets import Pair, currency_code
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import FeedError, StartupFailure, StateError, UsageError

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neo_engine.config import is_account_address
+from neo_engine.config_sections import is_account_address
 from neo_engine.domain.assets import currency_code
 from neo_engine.domain.errors import BadNumber, FeedError, StartupFailure, UsageError
 from neo_engine.domain.halt import EXIT_HALTED, EXIT_OK

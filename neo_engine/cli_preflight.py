@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from neo_engine.config import is_endpoint, load_config
+from neo_engine.config import load_config
+from neo_engine.config_sections import is_endpoint
 from neo_engine.domain.errors import StartupFailure, UsageError
 from neo_engine.domain.halt import EXIT_STARTUP
 from neo_engine.ops.clock import SystemClock

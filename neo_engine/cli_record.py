@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from neo_engine.bootstrap import checked_endpoints
-from neo_engine.config import is_account_address
+from neo_engine.config_sections import is_account_address
 from neo_engine.domain.assets import IssuedAsset, currency_code
 from neo_engine.domain.errors import BadNumber, FeedError, StartupFailure
 from neo_engine.domain.halt import EXIT_HALTED, exit_code

@@ -13,26 +13,33 @@ import re
 from collections.abc import Hashable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import base58
 import msgspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
-from neo_engine.domain.assets import IssuedAsset, currency_code
-from neo_engine.domain.errors import BadNumber, ConfigError
+from neo_engine.config_sections import (
+    ISSUER_FROM_FEED,
+    EngineConfig,
+    ExecutionConfig,
+    InventoryConfig,
+    LiveConfig,
+    LogConfig,
+    OrderSizeConfig,
+    PairConfig,
+    PaperConfig,
+    ReconcilerConfig,
+    RiskConfig,
+    Section,
+    StateConfig,
+    StrategyConfig,
+)
+from neo_engine.domain.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1_000_000  # a larger file is no configuration
 MAX_SHOWN_CHARS = 60  # of a wrong value, in an error message
-MAX_AMOUNT = Decimal("1e12")  # more than all XRP there is
-MAX_DECIMAL_PLACES = 12  # finer than any price the ledger trades at
-ISSUER_FROM_FEED = "from_feed"
-UNSET = "unset"  # live.account of a delivered file: every operator has another one
-_KEY_SOURCE = re.compile(r"env:[A-Za-z_]\w*|file:.+|keyring:[^/]+/.+", re.ASCII)
-_ENDPOINT = re.compile(r"wss?://[^\s/]+(/\S*)?")
 _NEVER_SHOWN = ("live.account", "live.key_source")  # where a seed would be pasted by mistake
-_ADDRESS_PAYLOAD_BYTES = 21  # one type byte and a 20-byte account id
 _PLAIN_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,20})")
 
 #: Where the library's own words would name Python types.
@@ -50,214 +57,6 @@ _PLAINER = {
 RETIRED = {
     "strategy.max_inventory_usd": "use risk.max_xrp_exposure and risk.max_rlusd_exposure instead",
 }
-
-Exact = Annotated[Decimal, Field(decimal_places=MAX_DECIMAL_PLACES, allow_inf_nan=False)]
-Positive = Annotated[Exact, Field(gt=0, le=MAX_AMOUNT)]
-NonNegative = Annotated[Exact, Field(ge=0, le=MAX_AMOUNT)]
-Bps = Annotated[Exact, Field(ge=0, le=10_000)]
-PositiveBps = Annotated[Exact, Field(gt=0, le=10_000)]
-Multiple = Annotated[Exact, Field(ge=1, le=100)]
-Share = Annotated[Exact, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-CountOrOff = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
-Word32 = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PairConfig(Section):
-    """The traded pair; the issuer `from_feed` is the one that the recording's header names."""
-
-    quote_currency: str
-    quote_issuer: str
-
-    @field_validator("quote_currency")
-    @classmethod
-    def _is_currency(cls, value: str) -> str:
-        if value.upper() == "XRP":
-            raise ValueError("XRP is always the base; name the token it is traded against")
-        if not value.isascii():
-            raise ValueError("a currency code has ASCII characters only")
-        try:
-            IssuedAsset(currency=currency_code(value), issuer="")
-        except BadNumber as error:
-            raise ValueError(str(error)) from None
-        return value
-
-    @field_validator("quote_issuer")
-    @classmethod
-    def _is_issuer(cls, value: str) -> str:
-        if value == ISSUER_FROM_FEED or is_account_address(value):
-            return value
-        raise ValueError(
-            f"neither {ISSUER_FROM_FEED} nor the address of an account (r..., its checksum included); "
-            "copy the issuer's address anew"
-        )
-
-
-class PaperConfig(Section):
-    """The paper account and how its orders reach the ledger."""
-
-    start_from: Literal["config", "recording"]
-    start_xrp: NonNegative
-    start_rlusd: NonNegative
-    start_owner_count: CountOrOff
-    arrival_delay_ledgers: Annotated[int, Field(ge=1, le=20, strict=True)]
-
-
-class EngineConfig(Section):
-    """The loop."""
-
-    tick_interval_seconds: Count
-    wal_checkpoint_interval_seconds: NonNegative
-    shutdown_ledgers: CountOrOff
-    depth_levels: Annotated[int, Field(ge=1, le=60, strict=True)]
-
-
-class GlftConfig(Section):
-    """Parameters of the Avellaneda-Stoikov / GLFT model (read by `strategy.model: glft` only)."""
-
-    risk_aversion: Positive
-    intensity_window_ticks: Count
-    intensity_min_trades: Count
-    half_spread_min_bps: PositiveBps
-    half_spread_max_bps: Bps
-
-
-class StrategyConfig(Section):
-    """The strategy engine."""
-
-    model: Literal["offset", "glft"]
-    anchor_max_divergence_bps: Bps
-    clob_switch_threshold_bps: Bps
-    pool_weight: Share
-    pool_band_margin_bps: Bps
-    pool_band_ticks: Count
-    book_max_spread_bps: PositiveBps
-    requote_interval_seconds: Count
-    base_offset_bps: Bps
-    volatility_halflife_ticks: Count
-    volatility_reference_bps: Positive
-    volatility_factor_max: Multiple
-    atr_ticks: Count
-    atr_reference_bps: Positive
-    atr_factor_max: Multiple
-    spread_factor_max: Multiple
-    spread_additive_max_bps: Bps
-    warmup_ticks: CountOrOff
-    skew_bps: Bps
-    half_spread_min_bps: PositiveBps
-    half_spread_max_bps: Bps
-    ladder_levels: Annotated[int, Field(ge=1, le=20, strict=True)]
-    ladder_step_bps: Bps
-    ladder_size_factor: Positive
-    touch_margin_bps: Bps
-    price_tolerance_bps: Bps
-    size_tolerance: Share
-    glft: GlftConfig
-
-
-class OrderSizeConfig(Section):
-    """How much one order trades."""
-
-    base_size_rlusd: Positive
-    min_notional_rlusd: Positive
-
-
-class InventoryConfig(Section):
-    """The inventory manager."""
-
-    target_xrp_share: Share
-    soft_limit_share: Share
-    xrp_buffer: NonNegative
-
-
-class RiskConfig(Section):
-    """The risk gate. Exposure is what is held: fills plus overlay."""
-
-    max_xrp_exposure: Positive
-    max_rlusd_exposure: Positive
-    max_loss_rlusd: Positive
-    max_drawdown_pct: Annotated[Exact, Field(gt=0, le=100)]
-    max_feed_failures: Count
-    max_unhealthy_ticks: Count
-    stale_pull_seconds: Count
-    stale_halt_seconds: Count
-    max_open_orders: Annotated[int, Field(ge=1, le=200, strict=True)]
-    max_order_rlusd: Positive
-    max_fee_drops: Count
-
-
-class ExecutionConfig(Section):
-    """How orders are sent."""
-
-    last_ledger_offset: Annotated[int, Field(ge=2, le=100, strict=True)]
-    offer_lifetime_seconds: CountOrOff
-    offer_refresh_seconds: CountOrOff
-
-
-class ReconcilerConfig(Section):
-    """The reconciler."""
-
-    interval_ticks: Count
-    orphan_cleanup_days: Count
-    max_repairs: Count
-
-
-class StateConfig(Section):
-    """The state manager."""
-
-    synchronous: Literal["NORMAL", "FULL"]
-    busy_timeout_ms: Count
-    group_commit_ticks: Count
-    backups_kept: CountOrOff
-
-
-class LiveConfig(Section):
-    """The account on a real network. Only a file with `mode: live` has this section."""
-
-    account: str
-    key_source: str
-    regular_key: Annotated[bool, Field(strict=True)]
-    network_id: Word32
-    endpoints: Annotated[tuple[str, ...], Field(min_length=1, max_length=10)]
-    source_tag: Word32
-    external_changes: Literal["propose", "halt"]
-    account_check_ledgers: Count
-    max_daily_fee_drops: Annotated[int, Field(ge=1, le=10**12, strict=True)]
-    tickets: Annotated[int, Field(ge=0, le=250, strict=True)]
-
-    @field_validator("account")
-    @classmethod
-    def _is_account(cls, value: str) -> str:
-        if value == UNSET or is_account_address(value):
-            return value
-        raise ValueError(f"neither {UNSET} nor the address of an account (r..., its checksum included)")
-
-    @field_validator("key_source")
-    @classmethod
-    def _is_key_source(cls, value: str) -> str:
-        if _KEY_SOURCE.fullmatch(value):
-            return value
-        raise ValueError("must say where the seed lies: env:NAME, file:PATH or keyring:SERVICE/USER")
-
-    @field_validator("endpoints")
-    @classmethod
-    def _are_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [one for one in value if not is_endpoint(one)]
-        if wrong or len(set(value)) < len(value):
-            raise ValueError("each must be a WebSocket address (wss://host:port or ws://...), given once")
-        return value
-
-
-class LogConfig(Section):
-    """Logging to stderr."""
-
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class Config(Section):
@@ -313,20 +112,6 @@ class Config(Section):
         if faults:
             raise ValueError("; ".join(faults))
         return self
-
-
-def is_account_address(text: str) -> bool:
-    """True if `text` is a classic address (xrpl.org, "Addresses": base58 with checksum, type prefix 0)."""
-    try:
-        payload = base58.b58decode_check(text, alphabet=base58.RIPPLE_ALPHABET)
-    except ValueError:
-        return False
-    return len(payload) == _ADDRESS_PAYLOAD_BYTES and payload[0] == 0
-
-
-def is_endpoint(text: str) -> bool:
-    """True if `text` is the address of a server's WebSocket."""
-    return _ENDPOINT.fullmatch(text) is not None
 
 
 class _ExactLoader(yaml.SafeLoader):

@@ -19,7 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from neo_engine.bootstrap import check_pair, checked_endpoints, open_state, rare_collections, silence_timer
-from neo_engine.config import UNSET, Config, LiveConfig, config_json
+from neo_engine.config import Config, config_json
+from neo_engine.config_sections import UNSET, LiveConfig
 from neo_engine.domain.account_snapshot import OpenOffer
 from neo_engine.domain.assets import currency_code
 from neo_engine.domain.book import BookTracker

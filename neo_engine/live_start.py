@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from neo_engine.config import LiveConfig
+from neo_engine.config_sections import LiveConfig
 from neo_engine.domain.account_snapshot import OpenOffer
 from neo_engine.domain.assets import Side
 from neo_engine.domain.book import BookTracker

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from neo_engine.config import UNSET, Config, LiveConfig
+from neo_engine.config import Config
+from neo_engine.config_sections import UNSET, LiveConfig
 from neo_engine.domain.clock import LEDGER_EPOCH
 from neo_engine.domain.errors import StartupFailure, StateError
 from neo_engine.domain.orders import TERMINAL

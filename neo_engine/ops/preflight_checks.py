@@ -15,7 +15,8 @@ from enum import StrEnum
 
 import msgspec
 
-from neo_engine.config import UNSET, Config, LiveConfig
+from neo_engine.config import Config
+from neo_engine.config_sections import UNSET, LiveConfig
 from neo_engine.domain.assets import currency_code
 from neo_engine.domain.number import drops_from_xrp, plain, xrp_from_drops
 from neo_engine.xrpl.server import Json

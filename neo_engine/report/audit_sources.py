@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from neo_engine.config import is_account_address
+from neo_engine.config_sections import is_account_address
 from neo_engine.domain.assets import IssuedAsset, Pair, currency_code
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import FeedError, UsageError

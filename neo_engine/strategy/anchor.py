@@ -20,7 +20,7 @@ from decimal import Decimal
 
 import msgspec
 
-from neo_engine.config import StrategyConfig
+from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.amm import Pool, fee_band, spot_price
 from neo_engine.domain.number import BPS, MAX_DROPS, ONE, ZERO
 

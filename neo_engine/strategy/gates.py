@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from neo_engine.config import Config, StrategyConfig
+from neo_engine.config import Config
+from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.market import DataFault, MarketSnapshot
 from neo_engine.domain.number import BPS, plain, xrp_from_drops
 from neo_engine.domain.records import Accounts, Gate

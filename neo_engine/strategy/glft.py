@@ -27,7 +27,7 @@ from decimal import Decimal
 
 import msgspec
 
-from neo_engine.config import GlftConfig
+from neo_engine.config_sections import GlftConfig
 from neo_engine.domain.number import BPS, ONE, WORK
 from neo_engine.strategy.intensity import Intensity
 from neo_engine.strategy.spread import Factors, Spread, clamp

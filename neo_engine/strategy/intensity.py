@@ -27,7 +27,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from neo_engine.config import GlftConfig
+from neo_engine.config_sections import GlftConfig
 from neo_engine.domain.assets import Side
 from neo_engine.domain.market import MarketTrade
 from neo_engine.domain.number import BPS, ZERO

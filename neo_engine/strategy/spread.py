@@ -27,7 +27,7 @@ from decimal import Decimal
 
 import msgspec
 
-from neo_engine.config import OrderSizeConfig, StrategyConfig
+from neo_engine.config_sections import OrderSizeConfig, StrategyConfig
 from neo_engine.domain.number import BPS, MILLION, ONE, ZERO
 
 NO_TRANSFER_FEE = 1_000_000_000  # TransferRate in billionths (xrpl.org, "Transfer Fees")

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from neo_engine.config import Config, LiveConfig, known_keys, live_keys, load_config
+from neo_engine.config import Config, known_keys, live_keys, load_config
+from neo_engine.config_sections import LiveConfig
 from neo_engine.domain.halt import HaltReason, exit_code
 from neo_engine.domain.number import plain
 from neo_engine.domain.orders import LEGAL_MOVES, TERMINAL, OrderStatus
@@ -137,7 +138,7 @@ def attributes_read() -> frozenset[str]:
     return frozenset(
         node.attr
         for module, path in engine_modules().items()
-        if module != "neo_engine.config"
+        if module not in ("neo_engine.config", "neo_engine.config_sections")
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute)
     )

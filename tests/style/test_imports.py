@@ -49,6 +49,7 @@ LAYERS = {
     "neo_engine.state": EDGE,
     "neo_engine.ports": LEAF,
     "neo_engine.config": LEAF,
+    "neo_engine.config_sections": LEAF,
     "neo_engine": LEAF,  # the package itself: its version
     "neo_engine.domain": DOMAIN,
 }

@@ -18,11 +18,11 @@ from neo_engine.config import (
     Config,
     config_hash,
     config_json,
-    is_account_address,
     known_keys,
     load_config,
     parse_config,
 )
+from neo_engine.config_sections import is_account_address
 from neo_engine.domain.errors import ConfigError
 
 #: Issuers of RLUSD on the main and the test network (docs.ripple.com, "RLUSD on the XRPL").

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 import neo_engine
-from neo_engine.config import Exact, Section, read_yaml
+from neo_engine.config import read_yaml
+from neo_engine.config_sections import Exact, Section
 from neo_engine.domain.errors import ConfigError, UsageError
 
 MARKETS_FILE = Path(neo_engine.__file__).resolve().parent.parent / "config" / "markets.yaml"
