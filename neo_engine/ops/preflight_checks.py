@@ -247,10 +247,10 @@ def offers(found: Sequence[Json], known: frozenset[int]) -> Finding:
         return good("offers", f"{len(found)} open, all known" if found else "none open")
     named = ", ".join(str(one) for one in strange[:SHOWN_MAX])
     more = f" and {len(strange) - SHOWN_MAX} more" if len(strange) > SHOWN_MAX else ""
-    return doubtful(
+    return bad(
         "offers",
         f"{len(strange)} of {len(found)} open offers unknown to the database: OfferSequence {named}{more}",
-        "cancel them (OfferCancel), or adopt them: they trade with your balance until you do either",
+        "cancel them with `flatten`, or take them over with `live --adopt-offers`: a session refuses to start",
     )
 
 

@@ -467,7 +467,7 @@ def test_unknown_offers_are_listed() -> None:
     for _ in sequences:
         send(network, NEO, **ask())
     network.close()
-    text = ills(look(network), Status.WARN)["offers"]
+    text = ills(look(network), Status.FAIL)["offers"]
     assert text.startswith("12 of 12 open offers unknown")
     assert ", ".join(str(one) for one in sequences[:10]) + " and 2 more" in text
 
@@ -548,7 +548,7 @@ def test_lists_are_read_to_their_last_page() -> None:
             return super().request(command, timeout_seconds=timeout_seconds, **parameters)
 
     server = Short(network)
-    assert "25 of 25" in ills(look(network, server=server), Status.WARN)["offers"]
+    assert "25 of 25" in ills(look(network, server=server), Status.FAIL)["offers"]
     assert server.asked.count("account_offers") == 3
 
 
