@@ -44,6 +44,7 @@ from neo_engine.xrpl.state import snapshot_of, update_of
 from neo_engine.xrpl.wire import TransactionMessage, transaction_decoder
 
 MAX_CLOSE_TIME_LEAP_SECONDS = 7_200  # the main network's longest halt took about an hour (February 2025)
+SLOW_DOWN = "slowDown"  # what a server says before it closes; a load warning comes long before that
 START_RETRIES = 2
 START_PAUSE_SECONDS = 3.0  # about a ledger
 NO_CHECK = CheckData(asks=None, bids=None, pool=None, accounts=None)
@@ -208,7 +209,8 @@ class LiveFeed:
             return self._faults.make(kinds.MALFORMED_JSON, 0, self._last_index, text)
         if event.kind in (EventKind.CONNECTED, EventKind.WRITER):
             self.connected()
-        calm = event.kind in (EventKind.CONNECTED, EventKind.HEALTHY)
+        mild = event.kind is EventKind.BUSY and SLOW_DOWN not in text
+        calm = mild or event.kind in (EventKind.CONNECTED, EventKind.HEALTHY)
         log.log(logging.INFO if calm else logging.WARNING, "%s", text)
         return None
 
