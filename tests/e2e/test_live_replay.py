@@ -48,7 +48,7 @@ def journals(stage: Stage) -> tuple[Trader, Path, Path, Done]:
 def test_a_journaled_session_played_again_makes_the_same_decisions(
     journals: tuple[Trader, Path, Path, Done],
 ) -> None:
-    one, _first, second, done = journals
+    _one, _first, second, done = journals
     again = played(second)
     assert again.code == 0, again.err
     kept = ("fingerprint", "ticks", "ledgers", "halt_reason", "fills", "account_value_rlusd", "fees_drops")
@@ -74,7 +74,7 @@ def test_the_journal_of_a_killed_session_plays_to_the_tick_at_which_it_died(
 def test_a_journal_of_another_strategy_is_told_apart_at_the_first_order(
     journals: tuple[Trader, Path, Path, Done], tmp_path: Path
 ) -> None:
-    one, _first, second, _done = journals
+    _one, _first, second, _done = journals
     lines = gzip.decompress(second.read_bytes()).splitlines(keepends=True)
     head = json.loads(lines[0])
     head["session"]["config"]["strategy"]["base_offset_bps"] = "9"
