@@ -6,16 +6,24 @@ the engine asks or makes must be what the session asked and made, or the replay 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import ValidationError
 
+from neo_engine import __version__
 from neo_engine.bootstrap import REPLAY, open_state
-from neo_engine.config import Config
+from neo_engine.config import Config, config_hash, config_json
+from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import FeedError, NeoError, StartupFailure, StateError
+from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.number import ONE, ZERO
+from neo_engine.domain.orders import Order, OrderStatus, PreparedTransaction
+from neo_engine.domain.records import IntentRecord, SessionEnd, SessionStart
 from neo_engine.feed.journal_play import (
     Journal,
     PlayedControl,
@@ -24,10 +32,15 @@ from neo_engine.feed.journal_play import (
     PlayedSource,
     PlayedTimer,
 )
+from neo_engine.fingerprint import START
+from neo_engine.inventory import accounts, empty
 from neo_engine.live_left import LeftBehind
-from neo_engine.live_session import FEED, LiveOptions, World, run_session
+from neo_engine.live_session import FEED, LIVE, LiveOptions, World, run_session
+from neo_engine.ops.clock import iso
 from neo_engine.ports import Clock
 from neo_engine.session import SessionResult, TickView, record_failed_start
+from neo_engine.state.manager import StateManager
+from neo_engine.tick import NO_PRICING, NO_TOUCH
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +79,9 @@ def play_journal(
             adopt_offers=header.adopt_offers,
         )
         with open_state(db, config, clock) as store:
+            behind = inherit(store, header.behind, config, clock)
             try:
-                result = run_session(options, _world(journal, header), header.behind, clock, store)
+                result = run_session(options, _world(journal, header), behind, clock, store)
             except NeoError as error:
                 if isinstance(error, StateError):
                     raise
@@ -77,6 +91,111 @@ def play_journal(
                 raise StartupFailure(f"startup_failure: {error}") from error
         journal.finish()
         return result.session
+
+
+def inherit(store: StateManager, behind: LeftBehind, config: Config, clock: Clock) -> LeftBehind:
+    """Write what the session found left by the one before, as a session of its own; return it with its rows.
+
+    So the results that the session learned find the rows they belong to, and its report adds up. An order that
+    had ended is known by its number alone: its row has no amounts.
+    """
+    if not behind.stored and not behind.left.in_flight:
+        return behind
+    working = {order.order_id: order for order in behind.orders}
+    ended = {number: _ended(number) for number in behind.stored if number not in working}
+    orders = {**working, **ended}
+    store.begin_session(
+        SessionStart(
+            mode=LIVE,
+            feed=FEED,
+            pair="",
+            account=config.live.account if config.live else "",
+            recording=None,
+            speed=None,
+            seed=0,
+            started_at=iso(clock.utc_now()),
+            config_json=config_json(config),
+            config_hash=config_hash(config),
+            engine_version=__version__,
+            pid=os.getpid(),
+        )
+    )
+    prepared = tuple(one.prepared for one in behind.left.in_flight)
+    store.commit_intent(_intent(behind.left.last_ledger, tuple(orders.values()), prepared))
+    store.end_session(
+        SessionEnd(
+            ended_at=iso(clock.utc_now()),
+            halt_reason=HaltReason.UNEXPECTED_HALT.value,
+            halt_detail="what the journaled session found left; see the database it ran on",
+            ticks=1,
+            first_ledger=None,
+            last_ledger=None,
+            market_start=None,
+            market_end=None,
+            fingerprint=START.hex(),
+            summary_json="{}",
+            state={},
+        )
+    )
+    return replace(behind, stored={number: number for number in orders})
+
+
+def _ended(number: int) -> Order:
+    return Order(
+        order_id=number,
+        slot="ended before",
+        side=Side.BUY,
+        price=ONE,
+        base_drops=0,
+        quote=ZERO,
+        remaining_base_drops=0,
+        remaining_quote=ZERO,
+        status=OrderStatus.CANCELED,
+        expiration=None,
+        offer_sequence=None,
+        tx_hash=None,
+        last_ledger_sequence=None,
+        created_ledger=0,
+        failure_reason="ended before this journal",
+        filled_base_drops=0,
+        filled_quote=ZERO,
+        result_code=None,
+        cancel_sent_ledger=None,
+        closed_ledger=None,
+    )
+
+
+def _intent(
+    ledger_index: int, orders: tuple[Order, ...], prepared: tuple[PreparedTransaction, ...]
+) -> IntentRecord:
+    """Return a tick about nothing but these orders and transactions."""
+    return IntentRecord(
+        tick=1,
+        kind="end",
+        ledger_index=ledger_index,
+        close_time=0,
+        snapshot=None,
+        transactions=(),
+        fills=(),
+        inventory=(),
+        capital=(),
+        faults=(),
+        findings=(),
+        pricing=NO_PRICING,
+        gates=(),
+        quotes=(),
+        quoting="none",
+        touch=NO_TOUCH,
+        accounts=accounts(empty(), None),
+        new_orders=orders,
+        changed_orders=(),
+        replaces={one.order_id: one.replaces for one in prepared if one.replaces is not None},
+        prepared=prepared,
+        canceled=0,
+        kept=0,
+        state={},
+        fingerprint=START,
+    )
 
 
 def _world(journal: Journal, header: _Header) -> World:

@@ -57,7 +57,7 @@ from neo_engine.ops.control import FileControl
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Control, Signals, Timer
-from neo_engine.session import Adopted, Session, SessionResult, TickView, record_failed_start
+from neo_engine.session import Session, SessionResult, TickView, record_failed_start
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
 from neo_engine.tick import decide
@@ -267,11 +267,7 @@ def run_session(
         found = patiently(lambda: found_out(behind, reader, start, adopt_offers=options.adopt_offers), clock)
         if options.duration_seconds != AT_ONCE:
             check_not_frozen(found.account)
-        adopted = found.adopted
-        if world.mode == LIVE:
-            store.settle_submissions(found.dead)
-        else:  # the rows of the session before are in another database
-            adopted = Adopted(orders=adopted.orders, stored={}, new=tuple(adopted.orders))
+        store.settle_submissions(found.dead)
         exchange, connected = _exchange(options, world, start, found, behind)
         feed.connected = connected
         session = Session(
@@ -295,12 +291,11 @@ def run_session(
             on_tick=options.on_tick,
             decide=decide,
             timer=world.timer(start),
-            adopted=adopted,
+            adopted=found.adopted,
         )
         with closing(exchange), rare_collections():
             result = MainLoop(session).run()
-            if world.mode == LIVE:
-                store.settle_submissions(exchange.dead)
+            store.settle_submissions(exchange.dead)
             return LiveResult(session=result, left=_left_standing(reader))
 
 

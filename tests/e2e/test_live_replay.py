@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.helpers import Done, engine, rows, wait_for
+from tests.e2e.helpers import Done, engine, report, rows, wait_for
 from tests.e2e.live_stage import Stage, Trader, furnished
 from tests.e2e.server_process import Wire, server
 
@@ -53,6 +53,7 @@ def test_a_journaled_session_played_again_makes_the_same_decisions(
     assert again.code == 0, again.err
     kept = ("fingerprint", "ticks", "ledgers", "halt_reason", "fills", "account_value_rlusd", "fees_drops")
     assert {key: again.json[key] for key in kept} == {key: done.json[key] for key in kept}
+    assert report(second.with_suffix(".db"))["agrees"] is True
 
 
 def test_the_journal_of_a_killed_session_plays_to_the_tick_at_which_it_died(
