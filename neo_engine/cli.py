@@ -18,11 +18,13 @@ from neo_engine import (
     __version__,
     cli_audit,
     cli_data,
+    cli_kill,
     cli_live,
     cli_preflight,
     cli_record,
     cli_session,
     cli_simulate,
+    cli_why,
 )
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
@@ -120,9 +122,8 @@ def _data_verbs(verb: Callable[[str, Command, str], argparse.ArgumentParser]) ->
     one.add_argument("--db", type=Path, required=True)
     one.add_argument("--from", dest="source", type=Path, required=True, help="the backup")
 
-    one = verb("kill", cli_data.kill, "Pull every quote and halt the session that runs on a database.")
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--reason", default="operator", help="kept with the halt reason")
+    text = "Pull every quote and halt the session that runs on a database; look at the kill switch, reset it."
+    cli_kill.add_arguments(verb("kill", cli_kill.run, text))
 
     one = verb("capital", cli_data.capital, "Enter or list deposits and withdrawals (the capital overlay).")
     one.add_argument("action", choices=("add", "list"))
@@ -190,6 +191,7 @@ def engine_parser() -> argparse.ArgumentParser:
     one.add_argument("--duration", type=duration, help="in ledger time: 90s, 10m, 2h (default: no end)")
 
     _data_verbs(verb)
+    cli_why.add_verbs(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")

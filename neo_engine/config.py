@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Hashable
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from neo_engine.config_sections import (
     InventoryConfig,
     LiveConfig,
     LogConfig,
+    MonitorsConfig,
     OrderSizeConfig,
     PairConfig,
     PaperConfig,
@@ -59,6 +61,29 @@ RETIRED = {
 }
 
 
+#: Keys of `monitors` whose thresholds must rise from left to right.
+RISING = (
+    ("velocity_warn_pct", "velocity_pull_pct", "velocity_kill_pct"),
+    ("cascade_pull", "cascade_kill"),
+    ("price_pull_pct", "price_kill_pct"),
+    ("reject_warn_share", "reject_pull_share"),
+    ("reserve_reduce_xrp", "reserve_warn_xrp"),
+)
+
+
+def _monitor_faults(monitors: MonitorsConfig, live: LiveConfig | None) -> list[str]:
+    """Return what is wrong between keys of `monitors`: thresholds out of order, a limit never reached."""
+    faults = [
+        f"monitors.{higher} must be greater than monitors.{lower}"
+        for names in RISING
+        for lower, higher in pairwise(names)
+        if getattr(monitors, higher) <= getattr(monitors, lower)
+    ]
+    if live is not None and monitors.fee_pull_drops > live.max_daily_fee_drops:
+        faults.append("monitors.fee_pull_drops must be at most live.max_daily_fee_drops")
+    return faults
+
+
 class Config(Section):
     """The whole configuration of one session."""
 
@@ -70,6 +95,7 @@ class Config(Section):
     order_size: OrderSizeConfig
     inventory: InventoryConfig
     risk: RiskConfig
+    monitors: MonitorsConfig
     execution: ExecutionConfig
     reconciler: ReconcilerConfig
     state: StateConfig
@@ -78,7 +104,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _cross_checks(self) -> Config:
-        faults = []
+        faults = _monitor_faults(self.monitors, self.live)
         strategy, risk = self.strategy, self.risk
         if strategy.requote_interval_seconds != self.engine.tick_interval_seconds:
             faults.append(

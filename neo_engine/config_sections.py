@@ -27,6 +27,7 @@ Bps = Annotated[Exact, Field(ge=0, le=10_000)]
 PositiveBps = Annotated[Exact, Field(gt=0, le=10_000)]
 Multiple = Annotated[Exact, Field(ge=1, le=100)]
 Share = Annotated[Exact, Field(ge=0, le=1)]
+PositiveShare = Annotated[Exact, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 CountOrOff = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 Word32 = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
@@ -159,6 +160,30 @@ class RiskConfig(Section):
     max_open_orders: Annotated[int, Field(ge=1, le=200, strict=True)]
     max_order_rlusd: Positive
     max_fee_drops: Count
+
+
+class MonitorsConfig(Section):
+    """Thresholds of the monitors that `risk` has no limit for; each acts when it is reached."""
+
+    velocity_window_seconds: Count
+    velocity_warn_pct: Positive
+    velocity_pull_pct: Positive
+    velocity_kill_pct: Positive
+    cascade_near_bps: PositiveBps
+    cascade_pull: Positive
+    cascade_kill: Positive
+    price_pull_pct: Positive
+    price_kill_pct: Positive
+    balance_jump_pct: Positive
+    balance_jump_seconds: Count
+    submit_errors_pull: Count
+    reject_window: Annotated[int, Field(ge=1, le=1000, strict=True)]
+    reject_warn_share: PositiveShare
+    reject_pull_share: PositiveShare
+    refusal_pause_seconds: Count
+    reserve_warn_xrp: NonNegative
+    reserve_reduce_xrp: NonNegative
+    fee_pull_drops: Annotated[int, Field(ge=1, le=10**12, strict=True)]
 
 
 class ExecutionConfig(Section):

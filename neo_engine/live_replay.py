@@ -96,8 +96,8 @@ def play_journal(
 def inherit(store: StateManager, behind: LeftBehind, config: Config, clock: Clock) -> LeftBehind:
     """Write what the session found left by the one before, as a session of its own; return it with its rows.
 
-    So the results that the session learned find the rows they belong to, and its report adds up. An order that
-    had ended is known by its number alone: its row has no amounts.
+    So the results that the session learned find the rows they belong to, and its report adds up. An order
+    that had ended is known by its number alone: its row has no amounts.
     """
     if not behind.stored and not behind.left.in_flight:
         return behind

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,6 +55,7 @@ from neo_engine.live_start import (
 )
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.control import FileControl
+from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Control, Signals, Timer
@@ -106,6 +108,10 @@ class LiveResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class LiveSource(LedgerSource, Pipeline, Protocol):
     """What a session needs of a gateway: ledgers, answers, and orders sent one behind the other."""
+
+    @property
+    def request_headroom(self) -> Decimal:
+        """How much the servers still answer, in percent."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +193,8 @@ def run_live(options: LiveOptions, clock: Clock) -> LiveResult:
         open_state(options.db, options.config, clock, account_lock=lock) as store,
     ):
         try:
+            if options.duration_seconds != AT_ONCE:
+                check_latch(store.state(), clock.utc_now(), options.db)
             behind = left_behind(store, live.account)
             world = _world(options, live, key, clock, signals)
             if options.journal is None:
@@ -292,6 +300,7 @@ def run_session(
             decide=decide,
             timer=world.timer(start),
             adopted=found.adopted,
+            latch=SessionLatch(store.state(), clock) if world.mode == LIVE else NO_LATCH,
         )
         with closing(exchange), rare_collections():
             result = MainLoop(session).run()
@@ -333,6 +342,7 @@ def _exchange(
             check_ledgers=live.account_check_ledgers,
         ),
         first=found.news,
+        requests=lambda: world.source.request_headroom,
         rehearse=rehearser(world.source) if options.dry_run else None,
     )
     return exchange, submitter.reconnected

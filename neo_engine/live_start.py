@@ -170,6 +170,16 @@ def _order_of(offer: OpenOffer, number: int, ledger_index: int) -> Order:
     )
 
 
+def readable(judge: Callable[[], T]) -> T:
+    """Return what judging an answer gives. Raises HistoryError for one that has not the form of the API."""
+    try:
+        return judge()
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise HistoryError(
+            f"an answer is not of the API's form ({type(error).__name__}: {error}); use another endpoint"
+        ) from error
+
+
 def patiently(ask: Callable[[], T], clock: Clock) -> T:
     """Return what `ask` returns; a server's passing trouble is waited out for some ledgers.
 
@@ -194,7 +204,7 @@ def check_not_frozen(account: LiveAccount) -> None:
 
 
 def check_network(source: Server, live: LiveConfig) -> None:
-    _required(network(source.request("server_info")["info"], live))
+    _required(readable(lambda: network(source.request("server_info")["info"], live)))
 
 
 def check_authority(source: Server, live: LiveConfig, address: str) -> None:
@@ -207,7 +217,7 @@ def check_authority(source: Server, live: LiveConfig, address: str) -> None:
         raise StartupFailure(
             f"live.account {live.account} is not on this network; fund it, or check address and network"
         ) from error
-    _required(authority(answer["account_data"], address, live))
+    _required(readable(lambda: authority(answer["account_data"], address, live)))
 
 
 def _required(found: Finding) -> None:

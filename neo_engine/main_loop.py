@@ -25,7 +25,7 @@ from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUpdate
-from neo_engine.domain.orders import CancelOrder, Order, OrderUpdate, PreparedTransaction
+from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
@@ -36,6 +36,7 @@ from neo_engine.session import (
     SessionResult,
     TickView,
     accounts_summary,
+    bare_cancels,
     drift,
     opening_events,
     session_start,
@@ -254,6 +255,7 @@ class MainLoop:
     def _tick(self, seen: Observation) -> None:
         s = self._s
         decision = s.decide(self._state, seen, s.config, seen.close_time)
+        s.latch.note(seen.stop, decision.readings)
         self._move_capital(decision)
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
@@ -313,8 +315,7 @@ class MainLoop:
         numbered: tuple[Order, ...],
     ) -> IntentRecord:
         new = {order.order_id: order for order in decision.new_orders}
-        if decision.state.tick == 1:
-            new |= {order.order_id: order for order in self._s.adopted.new}
+        new |= {order.order_id: order for order in self._s.adopted.new if decision.state.tick == 1}
         changed = {order.order_id: order for order in decision.changed_orders}
         for order in numbered:
             (new if order.order_id in new else changed)[order.order_id] = order
@@ -345,6 +346,7 @@ class MainLoop:
             kept=decision.kept,
             state=self._telemetry(decision),
             fingerprint=extend(self._n.fingerprint, seen, decision),
+            readings=decision.readings,
         )
 
     def _telemetry(self, decision: Decision) -> dict[str, str]:
@@ -352,6 +354,7 @@ class MainLoop:
             "touch.rolling": self._touch.rolling_json(),
             "tick.last": str(decision.state.tick),
             "gates.last": ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates),
+            **self._s.latch.rows(),
         }
 
     def _store(self, action: Callable[[], None]) -> None:
@@ -428,11 +431,7 @@ class MainLoop:
 
     def _pull_bare(self) -> str:
         """Cancel every order without asking anything else; return what could not be done."""
-        cancels = [
-            CancelOrder(order_id=order.order_id, offer_sequence=order.offer_sequence, reason="shutdown")
-            for order in self._state.orders.working
-            if order.offer_sequence is not None
-        ]
+        cancels = bare_cancels(self._state.orders)
         if not cancels:
             return ""
         try:
@@ -446,8 +445,8 @@ class MainLoop:
     def _finish(self, halt: Halt) -> SessionResult:
         """The one shutdown path: pull what is left, store the end, release everything."""
         s, n = self._s, self._n
-        left = self._pull(halt) if self._state.orders.working else ""
-        detail = halt.detail + left
+        detail = halt.detail + (self._pull(halt) if self._state.orders.working else "")
+        s.latch.note(self._stop(n.last_close_time))
         apart = drift(s.store, None if self._decision is None else self._decision.accounts)
         summary = {**self._summary(), **apart}
         end = SessionEnd(
@@ -461,7 +460,7 @@ class MainLoop:
             market_end=utc_text(n.last_close_time),
             fingerprint=n.fingerprint.hex(),
             summary_json=msgspec.json.encode(summary).decode(),
-            state={"touch.rolling": self._touch.rolling_json(), **apart},
+            state={"touch.rolling": self._touch.rolling_json(), **apart, **s.latch.rows()},
         )
         try:
             self._store(lambda: s.store.end_session(end))
@@ -486,6 +485,7 @@ class MainLoop:
             return self._s.store.abandon_session(end)
         except (StateError, InvariantViolation) as error:
             log.error("the session stays open in the database, the next one closes it: %s", error)
+            self._kill = None  # its file stays, as it may be all that is left of it
             return f"{end.halt_detail}; this end could not be stored"
 
     def _summary(self) -> dict[str, object]:

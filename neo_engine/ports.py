@@ -13,6 +13,7 @@ from neo_engine.domain.account_findings import AccountFinding
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.headroom import FULL, Headroom
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, FeedStart, LedgerFault, LedgerUpdate
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.orders import (
@@ -85,7 +86,8 @@ class Feed(Protocol):
 class VenueReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a validated ledger did: to the market and to us.
 
-    faults: what was wrong in the ledger itself. findings: what it did to our account besides.
+    faults: what was wrong in the ledger itself. findings: what it did to our account besides. headroom: what
+    the venue has left for us.
     """
 
     snapshot: MarketSnapshot
@@ -95,6 +97,7 @@ class VenueReport(msgspec.Struct, frozen=True, kw_only=True):
     account: AccountView
     faults: tuple[LedgerFault, ...]
     findings: tuple[AccountFinding, ...] = ()
+    headroom: Headroom = FULL
 
 
 class Exchange(Protocol):

@@ -18,11 +18,12 @@ from neo_engine.domain.errors import NeoError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import ZERO, plain, xrp_from_drops
-from neo_engine.domain.orders import Order
+from neo_engine.domain.orders import CancelOrder, Order
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
 from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.fingerprint import START
 from neo_engine.ops.clock import iso
+from neo_engine.ops.latch import NO_LATCH, NoLatch, SessionLatch
 from neo_engine.ports import Clock, Control, Exchange, Feed, Signals, StateStore, Timer, VenueReport
 from neo_engine.tick import Decision, EngineState, Observation
 
@@ -57,7 +58,8 @@ NOTHING_ADOPTED = Adopted(orders=orders_of(()), stored={}, new=())
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One session's parts, picked by bootstrap. duration_seconds: on the feed's clock, None endless.
 
-    timer: of a live feed's silences; any other feed tells them itself, in its own time.
+    timer: of a live feed's silences; any other feed tells them itself, in its own time. latch: of a live
+    session; any other neither sets nor heeds one.
     """
 
     config: Config
@@ -81,6 +83,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     decide: Decide
     timer: Timer | None = None
     adopted: Adopted = NOTHING_ADOPTED
+    latch: SessionLatch | NoLatch = NO_LATCH
 
 
 class TickView(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,6 +249,15 @@ def drift(store: StateStore, accounts: Accounts | None) -> dict[str, str]:
 
 def _told(inventory: tuple[int, Decimal]) -> str:
     return f"{inventory[0]} drops and {plain(inventory[1])}"
+
+
+def bare_cancels(orders: Orders) -> list[CancelOrder]:
+    """Return a cancel for every order that can stand on the ledger."""
+    return [
+        CancelOrder(order_id=order.order_id, offer_sequence=order.offer_sequence, reason="shutdown")
+        for order in orders.working
+        if order.offer_sequence is not None
+    ]
 
 
 def where(error: Exception) -> str:

@@ -25,9 +25,10 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import Halt, HaltReason
+from neo_engine.domain.headroom import FULL
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.number import BPS
-from neo_engine.domain.orders import Command, Order, OrderStatus, OrderUpdate, Quote
+from neo_engine.domain.orders import Command, Order, OrderStatus, OrderUpdate, Quote, TransactionKind
 from neo_engine.domain.records import (
     Accounts,
     CapitalRecord,
@@ -38,6 +39,7 @@ from neo_engine.domain.records import (
     Pricing,
     Touch,
 )
+from neo_engine.domain.severity import Reading
 from neo_engine.execution.diff import OrderDiff, keeps_its_place
 from neo_engine.execution.diff import diff as order_diff
 from neo_engine.execution.tracking import Orders, Tracked, orders_of, with_new
@@ -62,6 +64,8 @@ from neo_engine.risk import initial_state as initial_risk
 from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.engine import StrategyState, evaluate
 from neo_engine.strategy.engine import initial_state as initial_strategy
+from neo_engine.strategy.gates import ASK, BID, BOTH, is_open
+from neo_engine.strategy.quota import left_standing
 
 NO_PRICING = Pricing(
     anchor=None,
@@ -80,6 +84,7 @@ STOPPING_GATE = "Stopping"
 FEE_GATE = "Fee"
 BEHIND_GATE = "Behind"
 _STANDING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_CANCEL})
+_PLACING = frozenset({TransactionKind.CREATE, TransactionKind.REPLACE})
 _QUOTING = {(True, True): "both", (True, False): "bid", (False, True): "ask", (False, False): "none"}
 
 
@@ -133,13 +138,17 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     capital: tuple[CapitalRecord, ...]
     findings: tuple[Finding, ...]
     gates: tuple[Gate, ...]
+    readings: tuple[Reading, ...]
     touch: Touch
     changed_orders: tuple[Order, ...]
     halt: Halt | None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tick decided, and why. `halt`: set by the tick that begins to end the session."""
+    """What a tick decided, and why. `halt`: set by the tick that begins to end the session.
+
+    readings: of monitors, those whose severity changed in this tick.
+    """
 
     state: EngineState
     accounts: Accounts
@@ -159,6 +168,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     canceled: int
     kept: int
     halt: Halt | None
+    readings: tuple[Reading, ...] = ()
 
 
 def initial_state(config: Config, close_time: int, adopted: Orders | None = None) -> EngineState:
@@ -194,16 +204,19 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
     if settled.state.stopping is not None:
         return pull(settled, config, seen)
     if settled.snapshot is None:
-        return pull(settled, config, seen) if settled.gates else undecided(settled)
+        pulled = any(gate.side == BOTH for gate in settled.gates)
+        return pull(settled, config, seen) if pulled else undecided(settled)
     account = settled.state.account
     if account is None:
         return undecided(settled)
     working = settled.state.orders.working
-    wanted = evaluate(settled.state.strategy, settled.snapshot, settled.accounts, config)
+    left = seen.report.headroom if seen.report else FULL
+    wanted = evaluate(settled.state.strategy, settled.snapshot, settled.accounts, config, headroom=left)
     state = replace(settled.state, strategy=wanted.state)
     quotes, gates = wanted.quotes, (*settled.gates, *wanted.gates)
-    if settled.gates:  # a monitor pulls: nothing is wanted in the book
-        quotes = ()
+    if settled.gates:  # monitors close these sides: nothing of ours is wanted there
+        sides = {Side.BUY: is_open(settled.gates, BID), Side.SELL: is_open(settled.gates, ASK)}
+        quotes = tuple(quote for quote in quotes if sides[quote.side])
     quotes, short = fit_to_capital(quotes, account, settled.snapshot, config, working)
     quotes, denied = approve_all(quotes, settled.accounts, working, settled.snapshot, config)
     quotes, dear = _within_fee(quotes, working, settled.snapshot, config, now)
@@ -214,6 +227,8 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
         close_time=now,
         ledger_index=seen.ledger_index,
         next_order_id=state.next_order_id,
+        left=left_standing(working, gates),
+        ended=state.orders.closed.values(),
     )
     return _decision(
         replace(settled, state=state),
@@ -275,6 +290,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
     opened = bool(state.inventory.capital_requests)
     shown = apply_events(inventory, told.capital if opened else (), mark, free)
     inventory, view = shown.inventory, accounts(shown.inventory, mark)
+    books = view if opened else None
     checked = _reconcile(state, seen, config, tracked, view)
     orders = checked.orders if checked else tracked.orders
     events = (*state.waiting, *shown.waiting, *seen.capital, *(() if opened else told.capital))
@@ -283,7 +299,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
     if moved is not None:
         inventory, account = moved.inventory, _less_withdrawn(account, moved.records)
         view = accounts(inventory, mark)
-    risk = assess(state.risk, view, _risk_observation(seen), config, now)
+    risk = assess(state.risk, view, _risk_observation(seen, state, books), config, now)
     findings = (*told.findings, *(checked.findings if checked else tracked.faults))
     halt = state.stopping or seen.stop or risk.halt or told.halt or halt_of(findings)
     after = EngineState(
@@ -308,6 +324,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
         capital=(*shown.records, *(moved.records if moved else ())),
         findings=findings,
         gates=risk.gates,
+        readings=risk.changed,
         touch=_touch(orders.working, snapshot),
         changed_orders=_latest(tracked.changed, checked.changed if checked else ()),
         halt=halt if state.stopping is None else None,
@@ -374,6 +391,7 @@ def _decision(
         canceled=plan.canceled,
         kept=plan.kept,
         halt=settled.halt,
+        readings=settled.readings,
     )
 
 
@@ -427,15 +445,37 @@ def _less_withdrawn(account: AccountView | None, records: Sequence[CapitalRecord
     return account
 
 
-def _risk_observation(seen: Observation) -> RiskObservation:
-    snapshot = seen.report.snapshot if seen.report else None
+def _risk_observation(seen: Observation, state: EngineState, books: Accounts | None) -> RiskObservation:
+    """Return what the monitors are told; books: what is held by our own count at the ledger's moment."""
+    report = seen.report
+    snapshot = report.snapshot if report else None
     kill = seen.stop is not None and seen.stop.reason is HaltReason.KILL_SWITCH
     return RiskObservation(
         close_time=seen.close_time if seen.kind == "ledger" else None,
         feed_faults=len(seen.faults),
         data_faults=snapshot.faults if snapshot else (),
         kill=(seen.stop.detail,) if kill and seen.stop else (),
+        snapshot=snapshot,
+        account=report.account if report and books else None,
+        books=books,
+        results=_results(seen, state),
+        newest_order=state.next_order_id - 1,
     )
+
+
+def _results(seen: Observation, state: EngineState) -> tuple[str, ...]:
+    """Return the codes that answered our creates and replaces since the last tick, oldest first.
+
+    What the server refused at once was closed right after the tick that made it; a ledger told the others.
+    """
+    codes = []
+    for order_id in range(state.risk.newest_order + 1, state.next_order_id):
+        ended = state.orders.closed.get(order_id)
+        if ended is not None and ended.status is OrderStatus.REJECTED and ended.result_code is not None:
+            codes.append(ended.result_code)
+    if seen.report is not None:
+        codes += [one.result for one in seen.report.transactions if one.kind in _PLACING]
+    return tuple(codes)
 
 
 def _latest(tracked: Sequence[Order], repaired: Sequence[Order]) -> tuple[Order, ...]:

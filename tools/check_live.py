@@ -419,10 +419,10 @@ def check_once(events: Sequence[Event], rows: Sequence[Sent]) -> list[Difference
 
 
 def compare(wire: Wire, db: Path, account: str, from_ledger: int | None = None) -> Verdict:
-    """Compare everything. from_ledger: the first one of the sessions' time; None: that of the first tick."""
+    """Compare everything. from_ledger: the first one to look at; None: that of the first ledger tick."""
     issuer = issuer_of(db)
     if from_ledger is None:
-        from_ledger = ask(db, "SELECT coalesce(min(ledger_index), 0) FROM ticks")[0][0]
+        from_ledger = ask(db, "SELECT coalesce(min(ledger_index), 0) FROM ticks WHERE kind = 'ledger'")[0][0]
     standing, _ledger = standing_offers(wire, account)
     everything = history(wire, account, issuer)
     events = [one for one in everything if one.ledger_index >= from_ledger]
@@ -464,7 +464,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--db", type=Path, required=True)
     parser.add_argument("--endpoint", required=True, help="WebSocket address of a server with the history")
     parser.add_argument("--account", required=True)
-    parser.add_argument("--from-ledger", type=int, help="first ledger of the sessions; default: first tick's")
+    parser.add_argument("--from-ledger", type=int, help="first ledger; default: the first ledger tick's")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args(arguments)
     try:

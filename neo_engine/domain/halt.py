@@ -42,7 +42,7 @@ MEANING: dict[HaltReason, str] = {
     HaltReason.RISK_GATEWAY_UNHEALTHY: "the server said it is not healthy for too long",
     HaltReason.RISK_MAX_LOSS: "session P&L below -risk.max_loss_rlusd",
     HaltReason.RISK_MAX_DRAWDOWN: "drawdown above risk.max_drawdown_pct",
-    HaltReason.KILL_SWITCH: "the operator pulled the kill switch",
+    HaltReason.KILL_SWITCH: "the operator or a monitor pulled the kill switch",
     HaltReason.RECONCILER_HALT: "our orders or balances do not agree with the ledger",
     HaltReason.SUBMISSION_REFUSED: "key or network are refused, or another program sends for the account",
     HaltReason.STATE_FAILURE: "the database could not be written",

@@ -18,6 +18,7 @@ from neo_engine.domain.orders import (
     SubmitOutcome,
     TransactionOutcome,
 )
+from neo_engine.domain.severity import Reading
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +133,10 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntentRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of a tick that must be on disk before its transactions are sent."""
+    """Everything of a tick that must be on disk before its transactions are sent.
+
+    readings: of monitors, those whose severity changed.
+    """
 
     tick: int
     kind: str
@@ -159,6 +163,7 @@ class IntentRecord(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     state: Mapping[str, str]
     fingerprint: bytes
+    readings: tuple[Reading, ...] = ()
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):

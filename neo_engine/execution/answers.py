@@ -115,6 +115,9 @@ TABLE: dict[str, Verdict] = {
 #: Refusals of the request itself that no repetition changes; any other (tooBusy, noNetwork) may pass.
 FINAL_REFUSALS = frozenset({"invalidTransaction", "invalidParams"})
 LOST = "noAnswer"
+#: What reading an answer raises that does not have the form of the API: it says nothing, then.
+MALFORMED = (LookupError, TypeError, ValueError)
+HASH_DIGITS = 64
 
 
 def code_of(answer: Answer) -> str:
@@ -141,6 +144,22 @@ def classify(answer: Answer) -> Verdict:
     if dropped and verdict.outcome is SubmitClass.ACCEPTED:
         return _OPEN
     return verdict
+
+
+def hash_in(answer: Answer) -> str | None:
+    """Return the hash that a submit's answer gives the transaction, None where it tells none."""
+    tx_json = answer.result.get("tx_json") if answer.told is Told.ANSWERED else None
+    told = tx_json.get("hash") if isinstance(tx_json, dict) else None
+    return told if isinstance(told, str) and len(told) == HASH_DIGITS else None
+
+
+def final_in(result: Json) -> tuple[str, int] | None:
+    """Return result code and ledger of a validated `tx` answer, None for one that cannot be read."""
+    try:
+        code, ledger_index = result["meta"]["TransactionResult"], int(result["ledger_index"])
+    except MALFORMED:
+        return None
+    return (code, ledger_index) if isinstance(code, str) else None
 
 
 class LedgerSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ A slot of the ladder (`bid-1`, `ask-2`) holds one order. For each slot:
     quote, order too far off or expiring     replace it (one transaction, ledger-rules, Replace)
     quote, no order                          place
     order, no quote                          cancel
+    quote, but the slot's last were refused  wait (domain/backoff.py), and cancel what stands too far off
 
 Near enough: price within `strategy.price_tolerance_bps`, what is left of it within
 `strategy.size_tolerance` of the size wanted, and worth at least the minimum notional. So a small partial
@@ -20,7 +21,7 @@ A quote that would cross an own order which does not move now waits for a later 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,6 +29,7 @@ from msgspec.structs import replace
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
+from neo_engine.domain.backoff import backing_off
 from neo_engine.domain.number import BPS, ZERO, plain
 from neo_engine.domain.orders import CancelOrder, Command, Order, OrderStatus, PlaceOrder, Quote
 from neo_engine.domain.records import Gate
@@ -178,8 +180,13 @@ def _held_back(quote: Quote, name: str, detail: str) -> Gate:
     return Gate(name=name, side=side, detail=f"{quote.slot}: {detail}")
 
 
-def _permitted(plan: _Plan, orders: Sequence[Order], config: Config) -> tuple[list[Gate], int]:
-    """Take from the plan what may not be sent now; return the gates and how many old orders stay."""
+def _permitted(
+    plan: _Plan, orders: Sequence[Order], config: Config, waiting: Mapping[str, str]
+) -> tuple[list[Gate], int]:
+    """Take from the plan what may not be sent now; return the gates and how many old orders stay.
+
+    waiting: slots that are not tried yet, with why.
+    """
     limit = config.risk.max_open_orders
     open_slots = {order.slot for order in orders}
     permitted: list[tuple[Quote, Order | None]] = []
@@ -187,7 +194,11 @@ def _permitted(plan: _Plan, orders: Sequence[Order], config: Config) -> tuple[li
     stays = 0
     for quote, old in plan.places:
         blocking = _crosses(quote, plan.standing)
-        if blocking is not None:
+        if quote.slot in waiting:
+            gates.append(_held_back(quote, "Backoff", waiting[quote.slot]))
+            if old is not None:  # it is not where it should be, and cannot be moved there
+                plan.cancels.append((old, "its replacement was refused"))
+        elif blocking is not None:
             own = f"our own order {blocking.order_id} at {plain(blocking.price)}"
             detail = f"{plain(quote.price)} would cross {own}"
             gates.append(_held_back(quote, "SelfCross", detail))
@@ -220,17 +231,24 @@ def diff(
     close_time: int,
     ledger_index: int,
     next_order_id: int,
+    left: Sequence[Order] = (),
+    ended: Iterable[Order] = (),
 ) -> OrderDiff:
     """Return the commands that turn the working `orders` into `quotes`, in sending order.
 
+    left: those of `orders` that are not touched, whatever is wanted. ended: the latest that work no more.
     close_time: of ledger `ledger_index`, seconds since 2000-01-01; new offers expire
     `execution.offer_lifetime_seconds` after it (0: never). New orders are numbered from `next_order_id`.
     """
-    plan = _plan(quotes, orders, config, close_time, ledger_index)
+    stay = {order.order_id for order in left}
+    touched = [order for order in orders if order.order_id not in stay]
+    plan = _plan(quotes, touched, config, close_time, ledger_index)
+    plan.standing.extend(left)
     gates: list[Gate] = []
     stays = 0
     if plan.places:
-        gates, stays = _permitted(plan, orders, config)
+        waiting = backing_off((*orders, *ended), ledger_index)
+        gates, stays = _permitted(plan, orders, config, waiting)
     lifetime = config.execution.offer_lifetime_seconds
     expiration = close_time + lifetime if lifetime else None
     commands: list[Command] = []
@@ -254,7 +272,7 @@ def diff(
     return OrderDiff(
         commands=tuple(commands),
         new_orders=tuple(new_orders),
-        kept=plan.kept + stays,
+        kept=plan.kept + stays + len(left),
         canceled=len(plan.cancels),
         in_flight=tuple(plan.in_flight),
         gates=tuple(gates),

@@ -21,7 +21,11 @@ of the old quote.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from neo_engine.domain.errors import InvariantViolation
+from neo_engine.domain.headroom import WHOLE
+from neo_engine.domain.number import WORK
 
 #: Times `risk.max_fee_drops` that a cancel may pay. A quote left standing in a market that runs away costs
 #: more than any fee of that size: at the usual 5,000 drops this is 0.1 XRP.
@@ -52,6 +56,12 @@ class Fees:
         if day > self._day:
             self._day = day
             self.burned_today = 0
+
+    @property
+    def left(self) -> Decimal:
+        """What is left of the day's limit, in percent of it."""
+        unburned = max(self._daily - self.burned_today, 0)
+        return WORK.divide(WHOLE * unburned, Decimal(self._daily))
 
     def told(self, open_ledger_cost: int) -> None:
         """Take what a submit reply says the open ledger costs now, in drops."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
@@ -88,8 +89,8 @@ Rehearse = Callable[[PreparedTransaction], str]
 class LiveExchange:
     """Implements ports.Exchange on a running network.
 
-    first: what was found out at start, told with the first ledger. rehearse: given for a dry run, in which
-    nothing is ever sent.
+    first: what was found out at start, told with the first ledger. requests: asked once a ledger, says how
+    much the servers still answer, in percent. rehearse: given for a dry run, in which nothing is ever sent.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class LiveExchange:
         source: AccountSource,
         terms: LiveTerms,
         first: News,
+        requests: Callable[[], Decimal],
         rehearse: Rehearse | None = None,
     ) -> None:
         self._book = book
@@ -109,6 +111,7 @@ class LiveExchange:
         self._source = source
         self._terms = terms
         self._news = first
+        self._requests = requests
         self._rehearse = rehearse
         self._checked = account.ledger_index
         self.dead: list[str] = []  # hashes proved never to be in a ledger
@@ -125,7 +128,8 @@ class LiveExchange:
         self._settle(update, results)
         self._compare(update.ledger_index)
         self._note_stop()
-        return self._report(trades, faults)
+        headroom = self._submitter.headroom(update.ledger_index, self._requests())
+        return replace(self._report(trades, faults), headroom=headroom)
 
     def _follow(self, update: LedgerUpdate) -> tuple[tuple[MarketTrade, ...], tuple[LedgerFault, ...]]:
         """Let the book follow the ledger; return what others took and what was wrong in it."""

@@ -16,11 +16,13 @@ second order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
 from neo_engine.domain.errors import InvariantViolation
+from neo_engine.domain.headroom import Headroom
 from neo_engine.domain.orders import (
     CancelOrder,
     Command,
@@ -32,6 +34,7 @@ from neo_engine.domain.orders import (
     TransactionKind,
 )
 from neo_engine.execution.answers import (
+    MALFORMED,
     Answer,
     Ask,
     LedgerSeen,
@@ -41,9 +44,11 @@ from neo_engine.execution.answers import (
     Verdict,
     classify,
     code_of,
+    final_in,
+    hash_in,
 )
 from neo_engine.execution.fees import Fees
-from neo_engine.execution.pending import UPKEEP, About, Pending
+from neo_engine.execution.pending import UPKEEP, About, Pending, headroom_of
 from neo_engine.execution.sequences import Sequences
 from neo_engine.execution.transactions import (
     Place,
@@ -81,6 +86,10 @@ class Submitter:
     def pending(self) -> tuple[str, ...]:
         """Hashes whose fate is open, in the order prepared."""
         return tuple(self._pending)
+
+    def headroom(self, ledger_index: int, requests: Decimal) -> Headroom:
+        """Return what is left after a validated ledger; requests: percent, as the gateway says."""
+        return headroom_of(self._pending.values(), ledger_index, requests=requests, fees=self._fees.left)
 
     # deciding
 
@@ -296,8 +305,8 @@ class Submitter:
         verdict = classify(answer)
         one.code = code_of(answer)
         self._learn_cost(answer)
-        told = answer.result.get("tx_json", {}).get("hash", one.tx_hash)
-        if answer.told is Told.ANSWERED and told != one.tx_hash:
+        told = hash_in(answer)
+        if told not in (None, one.tx_hash):
             self.must_stop = f"transaction {one.tx_hash}: the server calls it {told}; it is not to be trusted"
         if verdict.outcome is SubmitClass.REJECTED:
             if verdict.step is Step.STOP:
@@ -411,9 +420,11 @@ class Submitter:
         answer = self._ask("tx", {"transaction": one.tx_hash, **span})
         result = answer.result
         if answer.told is Told.ANSWERED and result.get("validated") is True:
-            code = str(result["meta"]["TransactionResult"])
-            rivals = self._validated(one, code)
-            return [*_resolved(one, code, int(result["ledger_index"])), *rivals]
+            final = final_in(result)
+            if final is None:
+                return []
+            rivals = self._validated(one, final[0])
+            return [*_resolved(one, *final), *rivals]
         if not over or answer.told is Told.LOST:
             return []
         absent = answer.token == "txnNotFound" and result.get("searched_all") is True
@@ -428,8 +439,11 @@ class Submitter:
         told = answer.result
         if answer.told is not Told.ANSWERED or told.get("validated") is not True:
             return False
-        sequence = int(told["account_data"]["Sequence"])
-        return int(told["ledger_index"]) > place.last_ledger and sequence <= place.number
+        try:
+            sequence, ledger_index = int(told["account_data"]["Sequence"]), int(told["ledger_index"])
+        except MALFORMED:
+            return False
+        return ledger_index > place.last_ledger and sequence <= place.number
 
     def _send_open(self, ledger_index: int) -> list[Resolution]:
         """Send again what no server is known to keep, lowest number first."""

@@ -7,7 +7,7 @@ and writes what came in; `feed/journal_play.py` gives exactly that back. docs/jo
    of them sees it. A key is never in reach of this module.
 2. Nothing that came is no line. The first entry after a `next()` that gave nothing says so (`waited`): a
    signal in the round of a ledger is taken into that ledger's tick, one in a silent round is its own tick.
-3. Signals and the gateway's state are written where a read finds them changed, each by itself.
+3. Signals, the gateway's state and its headroom are written where a read finds them changed, each by itself.
 4. A journal that cannot be written any more is one ERROR in the log and ends there. The session goes on:
    orders that stand must still be cancelled.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +27,7 @@ from msgspec.structs import replace
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError
 from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.headroom import WHOLE
 from neo_engine.feed.live import LedgerSource, shown_endpoint, without_secrets
 from neo_engine.ports import Control, ControlRequest, KillRequest, Signals, Timer
 from neo_engine.xrpl.bundles import LedgerBundle
@@ -164,6 +166,12 @@ class StateEntry(Entry, frozen=True, kw_only=True, tag="state"):
     value: SupervisorState
 
 
+class HeadroomEntry(Entry, frozen=True, kw_only=True, tag="headroom"):
+    """How much the servers still answer, in percent, where a read found it changed; before the first 100."""
+
+    value: Decimal
+
+
 ANY_ENTRY = (
     Started
     | LedgerEntry
@@ -175,6 +183,7 @@ ANY_ENTRY = (
     | ControlEntry
     | SignalEntry
     | StateEntry
+    | HeadroomEntry
 )
 SOURCE_ITEMS = (LedgerEntry, PackedLedger, EventEntry)  # what `next()` of a source gives
 
@@ -292,6 +301,16 @@ class JournaledSource:
         self._source = source
         self._writer = writer
         self._state: SupervisorState | None = None
+        self._headroom = WHOLE
+
+    @property
+    def request_headroom(self) -> Decimal:
+        """How much the servers still answer, in percent. Raises AttributeError if the source has no word."""
+        headroom: Decimal = self._source.request_headroom  # type: ignore[attr-defined]
+        if headroom != self._headroom:
+            self._headroom = headroom
+            self._writer.write(HeadroomEntry(value=headroom))
+        return headroom
 
     @property
     def state(self) -> SupervisorState:

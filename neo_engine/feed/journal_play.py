@@ -2,9 +2,10 @@
 
 The entries are one stream. A call that asks the world something (a request, a signature) must find its own
 entry next, with the same parameters or the same transaction, else the replay has left the session's path and
-JournalMismatch names the place. A call that only looks (timer, control, signals, state) finds nothing unless
-its entry is next. `next()` of the source gives the ledger or event that is next; if another kind is, nothing,
-but only where the session's feed gave nothing too: anywhere else the engine waits for what will never come.
+JournalMismatch names the place. A call that only looks (timer, control, signals, state, headroom) finds
+nothing unless its entry is next. `next()` of the source gives the ledger or event that is next; if another
+kind is, nothing, but only where the session's feed gave nothing too: anywhere else the engine waits for what
+will never come.
 
 The file is read as it is played; a whole line is held, never the whole file.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -20,6 +22,7 @@ import msgspec
 
 from neo_engine.domain.errors import BadNumber, FeedError, NeoError
 from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.headroom import WHOLE
 from neo_engine.feed.journal import (
     ANY_ENTRY,
     FORMAT,
@@ -31,6 +34,7 @@ from neo_engine.feed.journal import (
     Entry,
     EventEntry,
     Head,
+    HeadroomEntry,
     Json,
     LedgerEntry,
     PackedLedger,
@@ -298,6 +302,15 @@ class PlayedSource:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._state: SupervisorState | None = None
+        self._headroom = WHOLE
+
+    @property
+    def request_headroom(self) -> Decimal:
+        """What the servers still answered here, in percent."""
+        entry = self._journal.seen(HeadroomEntry)
+        if entry is not None:
+            self._headroom = entry.value
+        return self._headroom
 
     @property
     def state(self) -> SupervisorState:

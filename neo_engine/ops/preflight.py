@@ -23,6 +23,7 @@ from neo_engine.domain.orders import TERMINAL
 from neo_engine.ops import preflight_checks as checks
 from neo_engine.ops.clock import iso
 from neo_engine.ops.control import kill_path
+from neo_engine.ops.latch import check_latch
 from neo_engine.ops.preflight_checks import Finding, Status, bad, doubtful, good
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ports import Clock
@@ -294,11 +295,7 @@ def _trial(server: Server, settings: Config, live: LiveConfig) -> Finding:
 
 def _files(database: Path, clock: Clock) -> list[Finding]:
     found = _judged("database", lambda: _database(database, clock))
-    kill = kill_path(database)
-    if kill.exists():
-        found.append(bad("kill switch", f"{kill} is there", "remove it: the next session would halt at once"))
-    else:
-        found.append(good("kill switch", "not set"))
+    found += _judged("kill switch", lambda: _kill_switch(database, clock))
     if not failed(found[:1]):
         found += _judged("disk", lambda: _disk(shutil.disk_usage(database.resolve().parent).free))
     return found
@@ -316,6 +313,21 @@ def _database(database: Path, clock: Clock) -> Finding:
         told = f"{database}: schema {version} of {len(known)}"
         return doubtful("database", told, "back it up; the next session upgrades it")
     return good("database", f"{database}: schema {version}")
+
+
+def _kill_switch(database: Path, clock: Clock) -> Finding:
+    """Check for a kill file, and for a latch that an earlier session left in force."""
+    kill = kill_path(database)
+    if kill.exists():
+        return bad("kill switch", f"{kill} is there", "remove it: the next session would halt at once")
+    state: dict[str, str] = {}
+    if database.exists():
+        known = load_migrations(migrations_folder())
+        with closing(connect_reader(database)) as connection:
+            if current_version(connection, known, database):
+                state = dict(connection.execute("SELECT key, value FROM engine_state"))
+    check_latch(state, clock.utc_now(), database)
+    return good("kill switch", "not set")
 
 
 def _disk(free: int) -> Finding:

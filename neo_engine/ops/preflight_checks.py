@@ -250,7 +250,7 @@ def offers(found: Sequence[Json], known: frozenset[int]) -> Finding:
     return bad(
         "offers",
         f"{len(strange)} of {len(found)} open offers unknown to the database: OfferSequence {named}{more}",
-        "cancel them with `flatten`, or take them over with `live --adopt-offers`: a session refuses to start",
+        "cancel them with `flatten`, or take them over with `live --adopt-offers`, or `live` refuses",
     )
 
 

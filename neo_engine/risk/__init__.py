@@ -1,10 +1,13 @@
-"""RISK GATE: approval of quotes, monitors that pull or halt, and their memory."""
+"""RISK GATE: approval of quotes, monitors that warn, pull or halt, their memory, and their aggregate."""
 
+from neo_engine.risk.aggregate import RISK_GATE, STALE_GATE, assess, initial_state
 from neo_engine.risk.gate import ApprovalContext, Approved, Refused, approve, approve_all
-from neo_engine.risk.monitors import assess, drawdown_of, minimum_peak
-from neo_engine.risk.state import RiskAssessment, RiskObservation, RiskState, initial_state
+from neo_engine.risk.monitors.value import drawdown_of, minimum_peak
+from neo_engine.risk.state import RiskAssessment, RiskObservation, RiskState
 
 __all__ = [
+    "RISK_GATE",
+    "STALE_GATE",
     "ApprovalContext",
     "Approved",
     "Refused",

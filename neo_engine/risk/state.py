@@ -1,4 +1,7 @@
-"""What the risk gate remembers between ticks, what it is told, and what it answers."""
+"""What the monitors remember between ticks, what they are told, and what they answer.
+
+Times are seconds since 2000-01-01 on the feed's clock.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +9,160 @@ from decimal import Decimal
 
 import msgspec
 
+from neo_engine.domain.assets import Side
 from neo_engine.domain.halt import Halt
-from neo_engine.domain.market import DataFault
-from neo_engine.domain.records import Gate
+from neo_engine.domain.market import AccountView, DataFault, MarketSnapshot
+from neo_engine.domain.number import ZERO
+from neo_engine.domain.records import Accounts, Gate
+from neo_engine.domain.severity import Reading, Severity
 
 
-class RiskState(msgspec.Struct, frozen=True, kw_only=True):
-    """The monitors' memory.
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """How many in a row."""
 
-    start_value: net capital (RLUSD) when the first mark was known. peak_value: highest account value
-    net of later capital events. feed_failures: faulty messages since the last good ledger.
-    unhealthy_ticks: ledgers in a row whose data were not to be trusted. last_ledger_time: close time
-    of the newest ledger, seconds since 2000-01-01; before the first, of the one the feed starts from.
+    count: int
+
+
+class Age(msgspec.Struct, frozen=True, kw_only=True):
+    """Close time of the newest ledger; before the first, of the one the feed starts from."""
+
+    last_ledger_time: int
+
+
+class Peak(msgspec.Struct, frozen=True, kw_only=True):
+    """start_value: net capital (RLUSD) when the first mark was known. peak_value: highest account value
+    net of later capital events. pct: the drawdown now, in percent.
     """
 
     start_value: Decimal | None
     peak_value: Decimal | None
-    feed_failures: int
-    unhealthy_ticks: int
-    last_ledger_time: int
+    pct: Decimal
 
 
-def initial_state(close_time: int) -> RiskState:
-    """Return the memory of a session that has seen nothing; close_time: of the feed's starting ledger."""
-    return RiskState(
-        start_value=None, peak_value=None, feed_failures=0, unhealthy_ticks=0, last_ledger_time=close_time
-    )
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+    """The fills-only XRP inventory over the window: (since when, drops), oldest first, never empty."""
+
+    steps: tuple[tuple[int, int], ...]
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """before: the last ledger that was believed. side: the takers' of the run. length: ledgers in a row.
+
+    severity: what was taken in the run, in near depths.
+    """
+
+    before: MarketSnapshot | None
+    side: Side | None
+    length: int
+    severity: Decimal
+
+
+class LastMid(msgspec.Struct, frozen=True, kw_only=True):
+    """The last mid that was believed (None before the first) and its ledger's close time."""
+
+    mid: Decimal | None
+    close_time: int
+
+
+class Refusals(msgspec.Struct, frozen=True, kw_only=True):
+    """Refused orders in a row, and when the last one was."""
+
+    count: int
+    last: int | None
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to our latest orders, oldest first (True: refused), and when the last refusal was."""
+
+    refused: tuple[bool, ...]
+    last: int | None
+
+
+class Jump(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when the ledger's balance has been too far from our books; None while it is not."""
+
+    xrp_since: int | None
+    quote_since: int | None
+
+
+class Burn(msgspec.Struct, frozen=True, kw_only=True):
+    """day: whole days since 2000-01-01 (UTC). before: the session's fees until it began. fees: until now."""
+
+    day: int
+    before: int
+    fees: int
+
+
+class RiskState(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory of each monitor that has one, under the monitor's name, and what all said last.
+
+    readings: in the order of the table of monitors. newest_order: highest order_id whose answer counted.
+    """
+
+    feed_failures: Count
+    staleness: Age
+    unhealthy_data: Count
+    drawdown: Peak
+    position_velocity: Holdings
+    cascade: Run
+    price_velocity: LastMid
+    balance_jump: Jump
+    submit_errors: Refusals
+    reject_rate: Answers
+    fee_burn: Burn
+    readings: tuple[Reading, ...]
+    newest_order: int
 
 
 class RiskObservation(msgspec.Struct, frozen=True, kw_only=True):
     """What a tick saw. close_time: of its ledger, None when none came (silence or a fault).
 
     feed_faults: faulty messages since the last tick, before this tick's ledger. data_faults: of its
-    snapshot. kill: the operator's requests, each as `source: reason`.
+    snapshot. kill: the operator's requests, each as `source: reason`. snapshot: the market after its
+    ledger. account: the venue's word after it, and books: what we hold by our own count at the same moment
+    (both None before the opening is booked). results: codes of the answers to creates and replaces, oldest
+    first. newest_order: highest order_id that had one.
     """
 
     close_time: int | None
     feed_faults: int
     data_faults: tuple[DataFault, ...]
     kill: tuple[str, ...]
+    snapshot: MarketSnapshot | None = None
+    account: AccountView | None = None
+    books: Accounts | None = None
+    results: tuple[str, ...] = ()
+    newest_order: int = 0
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a monitor may look at: the tick's observation, the accounts after it, and when (feed time)."""
+
+    tick: RiskObservation
+    view: Accounts
+    at: int
 
 
 class RiskAssessment(msgspec.Struct, frozen=True, kw_only=True):
-    """The monitors' answer: new memory, a halt or None, gates that close sides, drawdown in percent."""
+    """The monitors' answer. halt: the session ends. gates: close sides. changed: readings to store.
+
+    severity: the highest of all monitors.
+    """
 
     state: RiskState
+    severity: Severity
     halt: Halt | None
     gates: tuple[Gate, ...]
-    drawdown_pct: Decimal
+    changed: tuple[Reading, ...]
+
+    @property
+    def drawdown_pct(self) -> Decimal:
+        """The drawdown in percent, by the formula that decides."""
+        return self.state.drawdown.pct
+
+
+NO_PEAK = Peak(start_value=None, peak_value=None, pct=ZERO)
+NO_RUN = Run(before=None, side=None, length=0, severity=ZERO)
+NO_REFUSAL = Refusals(count=0, last=None)
+NO_ANSWER = Answers(refused=(), last=None)
+NO_JUMP = Jump(xrp_since=None, quote_since=None)

@@ -89,6 +89,28 @@ def holder(path: Path) -> dict[str, object]:
     return note if isinstance(note, dict) else {}
 
 
+def is_held(path: Path) -> bool:
+    """Say whether a living process holds the lock file at `path`; nothing is made or written.
+
+    Raises StateError when the file cannot be looked at.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StateError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    try:
+        free = _try_lock(handle)
+        if free:
+            _unlock(handle)
+    except OSError as error:
+        raise StateError(f"{path}: cannot be locked ({error.strerror}); use a local disk") from error
+    finally:
+        os.close(handle)
+    return not free
+
+
 class InstanceLock:
     """A held lock. Made by `acquire`, ended by `release` or by the death of the process."""
 

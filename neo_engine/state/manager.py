@@ -252,6 +252,7 @@ class StateManager:
                 recovery.close_with_rows(
                     self._connection, session.session_id, end.halt_reason, detail, end.ended_at
                 )
+                recovery.keep_latch(self._connection, end)
                 recovery.close_orders(self._connection, session.session_id, SESSION_ENDED)
             self._session = None
             return detail

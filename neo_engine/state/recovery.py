@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.kill import LATCH_KEY
 from neo_engine.domain.orders import TERMINAL, OrderStatus
+from neo_engine.domain.records import SessionEnd
 from neo_engine.state.options import iso
 from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 from neo_engine.state.statements import UPSERT_STATE
@@ -115,6 +117,12 @@ def close_with_rows(
     connection.executemany(
         UPSERT_STATE, (("halt.reason", reason, ended_at), ("halt.detail", detail, ended_at))
     )
+
+
+def keep_latch(connection: sqlite3.Connection, end: SessionEnd) -> None:
+    """Store the kill switch's latch of a session whose other last words are given up."""
+    if LATCH_KEY in end.state:
+        connection.execute(UPSERT_STATE, (LATCH_KEY, end.state[LATCH_KEY], end.ended_at))
 
 
 def clean_up_orphans(connection: sqlite3.Connection, now: datetime, days: int) -> int:

@@ -35,6 +35,7 @@ from neo_engine.state.statements import (
     ORDER_UPDATES,
     ORDERS,
     PRELIMINARIES,
+    READINGS,
     RESULTS,
     SNAPSHOTS,
     SUBMISSIONS,
@@ -65,6 +66,7 @@ _LEVEL_BYTES = 5
 SUCCESS, SHORT_SUCCESS = "tesSUCCESS", "tes"
 NODE_DIGITS = 16  # of the 64 of an offer's ledger ID: tells the offers of a transaction apart
 TICK_BITS = 32  # ticks.id = session << 32 | tick
+READING_BITS = 5  # monitor_readings.id = ticks.id << 5 | number
 OPERATOR_SCOPE = 0  # scope of capital requests that count once in the whole database
 
 Row = tuple[object, ...]
@@ -375,6 +377,9 @@ def _rare(batch: Batch, record: IntentRecord, session: Numbering, at: str) -> No
         order = None if finding.order_id is None else session.order(finding.order_id)
         severity = "halt" if finding.halts else "repaired"
         batch.append((FINDINGS, (*where, finding.name, order, severity, finding.detail)))
+    key = (session.session_id << TICK_BITS | record.tick) << READING_BITS
+    for number, one in enumerate(record.readings):
+        batch.append((READINGS, (key | number, *where, one.monitor, one.severity.name, one.detail)))
 
 
 _UNANSWERED = (None,) * 5  # outcome, preliminary code, result, ledger, place in it
@@ -427,7 +432,7 @@ def intent_batch(record: IntentRecord, session: Numbering) -> Batch:
             batch.append((SUBMISSIONS, _sent_row(sent, record.tick, session)))
     if record.fills or record.transactions or record.inventory:
         _trades(batch, record, session)
-    if record.capital or record.faults or record.findings:
+    if record.capital or record.faults or record.findings or record.readings:
         _rare(batch, record, session, at)
     return batch
 

@@ -63,8 +63,9 @@ UPSERT_STATE = (
     CAPITAL,
     FAULTS,
     FINDINGS,
+    READINGS,
     STATE,
-) = range(16)
+) = range(17)
 
 STATEMENTS: tuple[Statement, ...] = (
     Statement(
@@ -170,6 +171,11 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         name="findings",
         sql=_insert("reconciliations", "session_id, tick, finding, order_id, severity, detail"),
+        every=True,
+    ),
+    Statement(
+        name="readings",
+        sql=_insert("monitor_readings", "id, session_id, tick, monitor, severity, detail"),
         every=True,
     ),
     Statement(name="state", sql=UPSERT_STATE, every=True),

@@ -15,16 +15,18 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 
 import msgspec
+from msgspec.structs import replace
 
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import InvariantViolation
+from neo_engine.domain.headroom import FULL, Headroom, Quota
 from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import BPS, MILLION, ONE, WORK, ZERO
 from neo_engine.domain.orders import Quote
 from neo_engine.domain.records import Accounts, Gate, Pricing
 from neo_engine.strategy import gates as gate
-from neo_engine.strategy import glft, intensity, ladder, spread, volatility
+from neo_engine.strategy import glft, intensity, ladder, quota, spread, volatility
 from neo_engine.strategy.anchor import AnchorView, read_anchor
 
 
@@ -35,6 +37,7 @@ class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
     outside_ticks: int
     intensity: intensity.IntensityState
     curve: glft.Curve | None
+    quota: quota.QuotaState
 
 
 class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,18 +56,29 @@ def initial_state(config: Config) -> StrategyState:
         outside_ticks=0,
         intensity=intensity.START,
         curve=None,
+        quota=quota.START,
     )
 
 
 def evaluate(
-    state: StrategyState, snapshot: MarketSnapshot, accounts: Accounts, config: Config
+    state: StrategyState,
+    snapshot: MarketSnapshot,
+    accounts: Accounts,
+    config: Config,
+    *,
+    headroom: Headroom = FULL,
 ) -> StrategyResult:
-    """Return the quotes for this snapshot, sorted bid-1, bid-2, ..., ask-1, ..., and every reason."""
+    """Return the quotes for this snapshot, sorted bid-1, bid-2, ..., ask-1, ..., and every reason.
+
+    headroom: what the venue has left for us (docs/quota.md).
+    """
     with localcontext(WORK):
+        left, allowed = quota.heed(state.quota, headroom, config.strategy.ladder_levels)
+        state = replace(state, quota=left)
         closed = gate.data_gates(snapshot)
         if closed:
             return _unpriced(state, closed)
-        return _priced(state, snapshot, accounts, config)
+        return _priced(state, snapshot, accounts, config, allowed=allowed, headroom=headroom)
 
 
 def _unpriced(state: StrategyState, closed: tuple[Gate, ...]) -> StrategyResult:
@@ -84,7 +98,13 @@ def _unpriced(state: StrategyState, closed: tuple[Gate, ...]) -> StrategyResult:
 
 
 def _priced(
-    state: StrategyState, snapshot: MarketSnapshot, accounts: Accounts, config: Config
+    state: StrategyState,
+    snapshot: MarketSnapshot,
+    accounts: Accounts,
+    config: Config,
+    *,
+    allowed: Quota,
+    headroom: Headroom,
 ) -> StrategyResult:
     strategy = config.strategy
     bid, ask, mid = snapshot.best_bid, snapshot.best_ask, snapshot.mid
@@ -95,13 +115,17 @@ def _priced(
     state = _learn(state, snapshot, mid, view, config, believed=not closed)
     moves = state.volatility
     volatility_bps = moves.volatility_bps
-    priced = _price(state, snapshot, accounts, config, anchor=view.anchor, volatility_bps=volatility_bps)
+    held = accounts.base_drops * view.anchor / MILLION
+    share = spread.imbalance(held, accounts.quote, config.inventory.target_xrp_share)
+    state = replace(state, quota=quota.force(state.quota, allowed.tier, share))
+    priced = _price(state, snapshot, accounts, config, anchor=view.anchor, share=share, allowed=allowed)
     closed += gate.warmup_gates(moves.mids, None if priced else _trades_seen(state), strategy)
     closed += gate.divergence_gates(view, strategy)
     closed += gate.inventory_gates(accounts, config)
+    closed += quota.quota_gates(state.quota, allowed.tier, headroom)
     rungs: tuple[ladder.Rung, ...] = ()
     if priced is not None:
-        rungs = _ladder(priced, snapshot, view, closed, config)
+        rungs = _ladder(priced, snapshot, view, closed, config, levels=allowed.levels)
     factors = priced.factors if priced is not None else ()
     for name, rung in zip(("TouchClamp bid", "TouchClamp ask"), rungs, strict=False):
         if rung.clamp_bps:
@@ -147,7 +171,7 @@ def _learn(
         if trades.intensity is not None and trades.intensity is not state.intensity.intensity:
             gamma = glft.gamma_per_bps(strategy.glft.risk_aversion, config.order_size.base_size_rlusd)
             curve = glft.solve(trades.intensity, gamma)
-    return StrategyState(volatility=moves, outside_ticks=view.outside_ticks, intensity=trades, curve=curve)
+    return replace(state, volatility=moves, outside_ticks=view.outside_ticks, intensity=trades, curve=curve)
 
 
 def _trades_seen(state: StrategyState) -> int:
@@ -167,30 +191,40 @@ def _price(
     config: Config,
     *,
     anchor: Decimal,
-    volatility_bps: Decimal | None,
+    share: Decimal,
+    allowed: Quota,
 ) -> _Price | None:
-    """Return reservation price and half-spread, or None while the glft model lacks its estimates."""
-    strategy = config.strategy
-    held = accounts.base_drops * anchor / MILLION
-    target = config.inventory.target_xrp_share
+    """Return reservation price and half-spread, or None while the glft model lacks its estimates.
+
+    share: the inventory's imbalance.
+    """
+    strategy, volatility_bps = config.strategy, state.volatility.volatility_bps
     if strategy.model == "offset":
         terms = spread.cost_terms(anchor, snapshot.fee_base_drops, snapshot.transfer_rate, config.order_size)
-        result = spread.offset_spread(volatility_bps, state.volatility.range_bps, terms, strategy)
-        share = spread.imbalance(held, accounts.quote, target)
+        result = spread.offset_spread(
+            volatility_bps, state.volatility.range_bps, terms, strategy, quota=allowed
+        )
         price = spread.reservation(anchor, share, strategy.skew_bps)
         factors = (*result.factors, ("imbalance", share))
         return _Price(reservation=price, half_spread_bps=result.half_spread_bps, factors=factors)
     known = state.intensity.intensity
     if state.curve is None or known is None or volatility_bps is None:
         return None
+    held, target = accounts.base_drops * anchor / MILLION, config.inventory.target_xrp_share
     orders = (held - target * (held + accounts.quote)) / config.order_size.base_size_rlusd
-    result, shift = glft.glft_spread(state.curve, known, volatility_bps, orders, strategy.glft)
+    result, shift = glft.glft_spread(state.curve, known, volatility_bps, orders, strategy.glft, quota=allowed)
     price = anchor * (ONE - shift / BPS)
     return _Price(reservation=price, half_spread_bps=result.half_spread_bps, factors=result.factors)
 
 
 def _ladder(
-    priced: _Price, snapshot: MarketSnapshot, view: AnchorView, closed: tuple[Gate, ...], config: Config
+    priced: _Price,
+    snapshot: MarketSnapshot,
+    view: AnchorView,
+    closed: tuple[Gate, ...],
+    config: Config,
+    *,
+    levels: int,
 ) -> tuple[ladder.Rung, ...]:
     """Return the bid side and the ask side, empty where a gate closes it."""
     band = None
@@ -212,6 +246,7 @@ def _ladder(
                     config,
                     limit=limit,
                     tick_size=snapshot.tick_size,
+                    levels=levels,
                 )
             )
         else:

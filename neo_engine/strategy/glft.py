@@ -28,9 +28,10 @@ from decimal import Decimal
 import msgspec
 
 from neo_engine.config_sections import GlftConfig
+from neo_engine.domain.headroom import Quota
 from neo_engine.domain.number import BPS, ONE, WORK
 from neo_engine.strategy.intensity import Intensity
-from neo_engine.strategy.spread import Factors, Spread, clamp
+from neo_engine.strategy.spread import Factors, Spread, clamp, quota_factors
 
 _HALF = Decimal("0.5")
 _TWO = Decimal(2)
@@ -67,16 +68,25 @@ def solve(intensity: Intensity, gamma: Decimal) -> Curve:
 
 
 def glft_spread(
-    curve: Curve, intensity: Intensity, volatility_bps: Decimal, inventory_orders: Decimal, config: GlftConfig
+    curve: Curve,
+    intensity: Intensity,
+    volatility_bps: Decimal,
+    inventory_orders: Decimal,
+    config: GlftConfig,
+    *,
+    quota: Quota,
 ) -> tuple[Spread, Decimal]:
     """Return the half-spread and by how many bps the reservation price lies below the anchor.
 
     inventory_orders: XRP held above target, in orders of base_size_rlusd. The half-spread stays within
-    glft.half_spread_min_bps ... max_bps, the shift within glft.half_spread_max_bps either way.
+    glft.half_spread_min_bps ... max_bps, the shift within glft.half_spread_max_bps either way. quota: widens
+    the half-spread as in the offset model, and leaves the shift alone: that one is about inventory.
     """
     width = volatility_bps * curve.width_per_sigma
     half = clamp(
-        curve.half_spread_bps + width * _HALF, config.half_spread_min_bps, config.half_spread_max_bps
+        (curve.half_spread_bps + width * _HALF) * quota.factor + quota.shadow_bps,
+        config.half_spread_min_bps,
+        config.half_spread_max_bps,
     )
     shift = clamp(inventory_orders * width, -config.half_spread_max_bps, config.half_spread_max_bps)
     factors: Factors = (
@@ -84,5 +94,6 @@ def glft_spread(
         ("intensity_k", intensity.k),
         ("inventory_orders", inventory_orders),
         ("width_bps", width),
+        *quota_factors(quota),
     )
     return Spread(half_spread_bps=half, factors=factors), shift

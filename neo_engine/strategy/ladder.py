@@ -81,14 +81,15 @@ def build_side(
     *,
     limit: Decimal,
     tick_size: int,
+    levels: int,
 ) -> Rung:
-    """Return one side of the ladder, best level first."""
+    """Return one side of the ladder, best level first; levels: how many it may have."""
     quotes: list[Quote] = []
     dropped: list[Gate] = []
     strategy, order_size = config.strategy, config.order_size
     name, size, step = _SIDE_NAME[side], order_size.base_size_rlusd, ZERO
     clamp_bps = ZERO
-    for number in range(1, strategy.ladder_levels + 1):
+    for number in range(1, levels + 1):
         slot = f"{name}-{number}"
         offset = half_spread_bps + step
         price = level_price(side, reservation, offset, limit=limit, step_bps=step)

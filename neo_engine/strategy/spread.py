@@ -1,7 +1,7 @@
 """Half-spread and reservation price of the offset model.
 
-    half_spread = base_offset x min(volatility x range, spread_factor_max)
-                  + min(transfer_fee + network_fee, spread_additive_max_bps)
+    half_spread = base_offset x min(volatility x range, spread_factor_max) x quota
+                  + min(transfer_fee + network_fee + quota_shadow, spread_additive_max_bps)
     within half_spread_min_bps ... half_spread_max_bps
 
     volatility = clamp(volatility_bps / volatility_reference_bps, 1, volatility_factor_max)
@@ -28,6 +28,7 @@ from decimal import Decimal
 import msgspec
 
 from neo_engine.config_sections import OrderSizeConfig, StrategyConfig
+from neo_engine.domain.headroom import Quota, Tier
 from neo_engine.domain.number import BPS, MILLION, ONE, ZERO
 
 NO_TRANSFER_FEE = 1_000_000_000  # TransferRate in billionths (xrpl.org, "Transfer Fees")
@@ -59,20 +60,45 @@ def cost_terms(price: Decimal, fee_drops: int, transfer_rate: int, size: OrderSi
     return (("transfer_fee_bps", transfer), ("network_fee_bps", network))
 
 
+def quota_factors(quota: Quota) -> Factors:
+    """Return what little headroom does to the spread and the ladder, nothing in tier Full (docs/quota.md)."""
+    if quota.tier is Tier.FULL:
+        return ()
+    return (
+        ("quota_headroom_pct", quota.headroom),
+        ("quota", quota.factor),
+        ("quota_shadow_bps", quota.shadow_bps),
+        ("quota_levels", Decimal(quota.levels)),
+    )
+
+
 def offset_spread(
-    volatility_bps: Decimal | None, atr_bps: Decimal | None, terms: Factors, config: StrategyConfig
+    volatility_bps: Decimal | None,
+    atr_bps: Decimal | None,
+    terms: Factors,
+    config: StrategyConfig,
+    *,
+    quota: Quota,
 ) -> Spread:
     """Return the half-spread of the offset model; an estimate that is None leaves its factor at 1."""
     volatility = _factor(volatility_bps, config.volatility_reference_bps, config.volatility_factor_max)
     moves = _factor(atr_bps, config.atr_reference_bps, config.atr_factor_max)
     multiplier = min(volatility * moves, config.spread_factor_max)
-    added = min(sum((term for _, term in terms), ZERO), config.spread_additive_max_bps)
+    added = min(sum((term for _, term in terms), quota.shadow_bps), config.spread_additive_max_bps)
     half = clamp(
-        config.base_offset_bps * multiplier + added, config.half_spread_min_bps, config.half_spread_max_bps
+        config.base_offset_bps * multiplier * quota.factor + added,
+        config.half_spread_min_bps,
+        config.half_spread_max_bps,
     )
     return Spread(
         half_spread_bps=half,
-        factors=(("volatility", volatility), ("range", moves), ("multiplier", multiplier), *terms),
+        factors=(
+            ("volatility", volatility),
+            ("range", moves),
+            ("multiplier", multiplier),
+            *terms,
+            *quota_factors(quota),
+        ),
     )
 
 

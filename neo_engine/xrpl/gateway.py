@@ -19,11 +19,13 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 
 from neo_engine.domain.errors import InvariantViolation, StartupFailure
+from neo_engine.domain.headroom import WHOLE
 from neo_engine.ports import Clock
 from neo_engine.xrpl.bundles import INDEX_MAX, BadMessage, Bundles, Gap, LedgerBundle
 from neo_engine.xrpl.endpoints import Endpoints
@@ -111,6 +113,15 @@ class Gateway:
     def state(self) -> SupervisorState:
         """How the data is; quotes stand in HEALTHY only."""
         return self._supervisor.state
+
+    @property
+    def request_headroom(self) -> Decimal:
+        """How much reader and writer still answer, in percent, the least of both.
+
+        One that is not connected is not counted: `state` and lost requests tell of it.
+        """
+        used = (self._open.get(url) for url in (self._endpoints.reader, self._endpoints.writer))
+        return min((one.headroom for one in used if one is not None), default=WHOLE)
 
     def start(self) -> None:
         """Connect and subscribe. Raises StartupFailure naming every endpoint tried and why."""

@@ -1,6 +1,6 @@
 """One connection to a server: requests by id, stream messages to whoever wants them, an end with a reason.
 
-Lives in an asyncio loop; nothing here may be called from another thread.
+Lives in an asyncio loop; nothing here but `headroom` may be called from another thread.
 
 1. Every pending request fails at once when the socket closes.
 2. Everything is bounded: PENDING_MAX requests wait for a reply, a frame has FRAME_MAX bytes, the library
@@ -22,6 +22,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -29,6 +30,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from neo_engine.domain.errors import NeoError
+from neo_engine.domain.headroom import WHOLE
+from neo_engine.domain.number import ZERO
 from neo_engine.xrpl.server import API_VERSION, Json, RequestLost, RequestRefused
 
 FRAME_MAX = 32 * 1024 * 1024  # bytes; a full ledger of the main network with its metadata has a few million
@@ -121,6 +124,17 @@ class Connection:
     def alive(self) -> bool:
         """True until the connection has ended."""
         return not self._why
+
+    @property
+    def headroom(self) -> Decimal:
+        """How much the server still answers, in percent: half of it gone with each complaint in a row.
+
+        Nothing while it lets nothing pass, slowDown. May be read from any thread.
+        """
+        if time.monotonic() < self._all_from:  # the clock of asyncio's loops
+            return ZERO
+        pause = self._pause
+        return WHOLE * Decimal(PAUSE_FIRST_SECONDS / 2) / Decimal(pause) if pause else WHOLE
 
     async def run(self) -> str:
         """Read until the connection ends; return why."""

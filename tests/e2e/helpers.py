@@ -245,5 +245,6 @@ ROW_TABLES = (
     "capital_events",
     "feed_faults",
     "reconciliations",
+    "monitor_readings",
 )
 RUN_COLUMNS = {"capital_events": ("created_at",)}

@@ -48,7 +48,7 @@ VERBS = (
         "verify-model",
         "simulate",
     ),
-    *("audit", "preflight", "live", "flatten"),
+    *("audit", "preflight", "live", "flatten", "why", "status"),
 )
 SIGTERM_CODE = 143
 

@@ -314,11 +314,13 @@ def test_slow_down_is_a_refusal_and_holds_back_what_follows(running: Running, wi
         with pytest.raises(RequestRefused) as refused:
             gateway.request("fee")
         assert refused.value.token == "slowDown"
+        assert gateway.request_headroom == 0
         with pytest.raises(RequestLost) as lost:
             gateway.submit_request("fee", timeout_seconds=0.1)
         assert not lost.value.sent
         gateway.submit_request("fee")
         assert time.monotonic() - began >= 0.5
+        assert gateway.request_headroom == 100
         seen = Seen(gateway)
         seen.until(kind=EventKind.BUSY)
 
@@ -331,6 +333,20 @@ def test_a_load_warning_holds_back_reads_and_no_submits(running: Running, wire: 
             gateway.request("fee", timeout_seconds=0.1)
         assert not lost.value.sent
         assert gateway.submit_request("fee", timeout_seconds=0.3)["drops"]["base_fee"] == "10"
+
+
+def test_each_complaint_in_a_row_halves_the_headroom_and_an_answer_without_one_restores_it(
+    running: Running, wire: Wire
+) -> None:
+    with opened(running.ws) as gateway:
+        left = [gateway.request_headroom]
+        wire.result("fault", name="load_warning", parameters={"command": "fee"}, **{"for": "40 ledgers"})
+        for _ in range(3):
+            gateway.submit_request("fee")
+            left.append(gateway.request_headroom)
+        wire.result("fault", name="clear")
+        gateway.submit_request("fee")
+        assert [*left, gateway.request_headroom] == [100, 50, 25, 12.5, 100]
 
 
 def test_a_server_that_lags_is_left_for_one_that_does_not(running: Running, wire: Wire) -> None:

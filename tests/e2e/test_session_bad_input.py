@@ -265,7 +265,7 @@ def backups_that_cannot_be_made(folder: Path, used: Path) -> Path:
 BAD_DATABASES: dict[Callable[[Path, Path], Path], str] = {
     no_database: "is not a database; give a file made by NEO",
     anothers_database: "is a database of another program",
-    newer_schema: "made by a newer NEO (schema 3, this one knows 2)",
+    newer_schema: "made by a newer NEO (schema 4, this one knows 3)",
     edited_migration: "migration 0001_initial was edited after it was applied",
     damaged: "restore the newest",
     a_folder: "is a folder; give the path of a database file",

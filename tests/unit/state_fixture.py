@@ -40,6 +40,7 @@ DATA_TABLES = (
     "capital_events",
     "feed_faults",
     "reconciliations",
+    "monitor_readings",
     "engine_state",
 )
 

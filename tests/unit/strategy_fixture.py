@@ -9,11 +9,13 @@ from typing import Any
 
 from neo_engine.config import Config, load_config
 from neo_engine.domain.amm import Pool
+from neo_engine.domain.headroom import WHOLE, quota
 from neo_engine.domain.market import DataFault, Level, MarketSnapshot, MarketTrade
 from neo_engine.domain.number import ZERO
 from neo_engine.domain.records import Accounts, Gate
 from neo_engine.strategy.engine import StrategyResult, StrategyState, evaluate, initial_state
 
+PLENTY = quota(WHOLE, 1)
 PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
 
 

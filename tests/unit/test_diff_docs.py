@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from neo_engine.config import known_keys
 from neo_engine.domain.halt import MEANING, HaltReason, exit_code
 from neo_engine.domain.orders import LEGAL_MOVES, OrderStatus
+from neo_engine.domain.severity import Severity
 from neo_engine.execution import diff, tracking
 from neo_engine.inventory import funding
 from neo_engine.reconciliation import reconciler
-from neo_engine.risk import gate, monitors
+from neo_engine.risk import gate
+from neo_engine.risk.monitors import MONITORS
 
 
 def rows(path: Path, first_column: str) -> Iterator[list[str]]:
@@ -82,8 +85,23 @@ def test_every_limit_of_the_gate_is_told_in_the_order_it_is_asked(root: Path) ->
 
 def test_every_halt_of_the_monitors_is_told_in_the_order_it_is_asked(root: Path) -> None:
     told = [row[0].strip("`") for row in rows(root / "docs/risk.md", "Halt")]
-    asked = re.findall(r"reason=HaltReason\.(\w+)", source(monitors))
-    assert told == [HaltReason[name].value for name in asked]
+    asked = [one.halt for one in MONITORS if one.halt not in (None, HaltReason.KILL_SWITCH)]
+    assert told == [one.value for one in (HaltReason.KILL_SWITCH, *asked) if one is not None]
+    killing = {one.name for one in MONITORS if one.halt is HaltReason.KILL_SWITCH}
+    (operator,) = (row for row in rows(root / "docs/risk.md", "Halt") if row[0] == "`kill_switch`")
+    assert words(operator[1]) == killing
+
+
+def test_every_monitor_is_told_in_the_order_of_the_table_with_its_severities(root: Path) -> None:
+    told = list(rows(root / "docs/risk.md", "Monitor"))
+    assert [row[0].strip("`") for row in told] == [one.name for one in MONITORS]
+    assert {row[0].strip("`") for row in told if row[5]} == {one.name for one in MONITORS if one.halt}
+    assert all(word in known_keys() for row in told for cell in row[1:] for word in words(cell))
+
+
+def test_every_severity_is_told_in_its_order(root: Path) -> None:
+    told = [row[0].strip("`") for row in rows(root / "docs/risk.md", "Severity")]
+    assert told == [one.name for one in Severity]
 
 
 def test_every_gate_of_capital_and_diff_is_told(root: Path) -> None:

@@ -92,6 +92,7 @@ class World:
         self.name = ""
         self.hurry = False
         self.state = SupervisorState.STALE
+        self.request_headroom = Decimal(100)
         self.failing = False
         self.closed = 0
         self.ledgers: list[int] = []
@@ -335,6 +336,24 @@ def test_operator_timer_signals_and_state_come_back(tmp_path: Path) -> None:
         HaltReason.INTERRUPTED_SIGINT,
     ]
     assert (world.ledgers, world.finished) == ([70], [KILL])
+
+
+def test_the_headroom_comes_back_where_it_was_read_and_only_a_change_is_a_line(tmp_path: Path) -> None:
+    world = World()
+
+    def use(doors: Doors) -> object:
+        told = []
+        for number, percent in enumerate(("100", "100", "12.5", "12.5", "0", "100")):
+            world.request_headroom = Decimal(percent)
+            told += [doors.source.request_headroom, doors.signer.sign({"Sequence": number})]
+        return told
+
+    first, second = both(tmp_path / "j.gz", world, use)
+    assert first == second
+    assert first[::2] == [100, 100, Decimal("12.5"), Decimal("12.5"), 0, 100]
+    lines = zlib.decompress((tmp_path / "j.gz").read_bytes(), wbits=31).splitlines()
+    told = [line for line in lines if b'"headroom"' in line]
+    assert [msgspec.json.decode(line)["value"] for line in told] == ["12.5", "0", "100"]
 
 
 def test_nothing_that_came_is_no_line(tmp_path: Path) -> None:

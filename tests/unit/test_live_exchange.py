@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from neo_engine.domain.account_snapshot import AccountSnapshot, TransactionLooku
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.capital import CapitalKind
 from neo_engine.domain.errors import FeedError
+from neo_engine.domain.headroom import WHOLE
 from neo_engine.domain.ledger import LedgerUpdate
 from neo_engine.domain.market import DataFault
 from neo_engine.domain.orders import (
@@ -104,6 +106,7 @@ class Desk:
             numbers=Sequences(self.account.view().account_sequence),
             fees=fees,
         )
+        self.answers: Decimal = WHOLE
         self.exchange = LiveExchange(
             book=self.book,
             account=self.account,
@@ -111,6 +114,7 @@ class Desk:
             source=self.source,
             terms=LiveTerms(depth_levels=5, tickets=tickets, check_ledgers=check_ledgers),
             first=News(),
+            requests=lambda: self.answers,
             rehearse=rehearser(self.server) if dry else None,
         )
 
@@ -327,3 +331,29 @@ def test_what_still_works_at_the_end_is_left_to_the_ledger(desk: Desk) -> None:
     desk.ledger()
     assert desk.exchange.end_of_market() == ()
     assert len(desk.account.offers) == 1
+
+
+# what is left for us
+
+
+def test_ten_transactions_that_no_ledger_has_leave_no_queue_slot_until_they_can_never_come(
+    desk: Desk,
+) -> None:
+    assert desk.ledger().headroom.slots == 100
+    desk.prepare(*(place(number, drops=1_000_000, quote="3") for number in range(1, 11)))
+    left = [desk.ledger().headroom.slots for _ in range(5)]
+    assert left == [0, 0, 0, 0, 100]  # the fifth ledger is behind their last one
+
+
+def test_what_the_next_ledger_takes_holds_no_slot_and_its_fees_count_against_the_day(desk: Desk) -> None:
+    desk.go(*(place(number, drops=1_000_000, quote="3") for number in range(1, 11)))
+    headroom = desk.ledger().headroom
+    assert (headroom.requests, headroom.slots) == (100, 100)
+    assert headroom.fees == Decimal("99.998")  # 10 x 10 drops of 5,000,000
+
+
+def test_what_the_servers_still_answer_is_asked_for_with_every_ledger(desk: Desk) -> None:
+    desk.answers = Decimal("12.5")
+    assert desk.ledger().headroom.requests == Decimal("12.5")
+    desk.answers = WHOLE
+    assert desk.ledger().headroom.least == 100

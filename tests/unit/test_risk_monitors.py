@@ -19,6 +19,7 @@ from neo_engine.risk import (
     initial_state,
     minimum_peak,
 )
+from neo_engine.risk.state import Count
 from tests.unit.core_values import NOW, XRP, accounts, paper_config, with_config
 
 CONFIG = paper_config()
@@ -97,7 +98,7 @@ def test_a_drawdown_counts_from_the_peak_not_from_the_start() -> None:
     state = judge(worth("100", net="100")).state
     state = judge(worth("110", net="100"), state=state).state
     result = judge(worth("98", net="100"), state=state)
-    assert state.peak_value == D(110)
+    assert state.drawdown.peak_value == D(110)
     assert reason(result) is HaltReason.RISK_MAX_DRAWDOWN  # 12 of 110 is 10.9 %
     assert "10.9091 %" in (result.halt.detail if result.halt else "")
 
@@ -137,7 +138,7 @@ def test_no_fall_is_no_drawdown() -> None:
 
 def test_before_a_mark_there_is_neither_loss_nor_drawdown() -> None:
     result = judge(replace(worth("0"), mark=None))
-    assert (result.halt, result.state.peak_value) == (None, None)
+    assert (result.halt, result.state.drawdown.peak_value) == (None, None)
 
 
 @pytest.mark.parametrize(("faults", "halts"), [(4, False), (5, True), (6, True)])
@@ -152,7 +153,7 @@ def test_feed_failures_in_a_row_halt(faults: int, halts: bool) -> None:
 def test_a_good_ledger_clears_the_failures_before_it() -> None:
     state = judge(observation=seen(at=None, feed_faults=4)).state
     state = judge(state=state).state
-    assert state.feed_failures == 0
+    assert state.feed_failures.count == 0
     assert judge(observation=seen(at=None, feed_faults=4), state=state).halt is None
 
 
@@ -195,27 +196,27 @@ def test_untrusted_data_for_too_long_halts(fault: DataFault) -> None:
 
 
 def test_one_trusted_ledger_clears_the_unhealthy_count() -> None:
-    state = replace(initial_state(NOW), unhealthy_ticks=14)
-    assert judge(state=state).state.unhealthy_ticks == 0
+    state = replace(initial_state(NOW), unhealthy_data=Count(count=14))
+    assert judge(state=state).state.unhealthy_data.count == 0
 
 
 @pytest.mark.parametrize("fault", [DataFault.EMPTY_SIDE, DataFault.FROZEN])
 def test_what_the_market_is_does_not_count_against_the_server(fault: DataFault) -> None:
-    state = replace(initial_state(NOW), unhealthy_ticks=14)
+    state = replace(initial_state(NOW), unhealthy_data=Count(count=14))
     result = judge(observation=seen(data=(fault,)), state=state)
-    assert (result.halt, result.state.unhealthy_ticks) == (None, 0)
+    assert (result.halt, result.state.unhealthy_data.count) == (None, 0)
 
 
 def test_a_harmless_fault_does_not_excuse_another() -> None:
-    state = replace(initial_state(NOW), unhealthy_ticks=14)
+    state = replace(initial_state(NOW), unhealthy_data=Count(count=14))
     result = judge(observation=seen(data=(DataFault.EMPTY_SIDE, DataFault.CROSSED)), state=state)
     assert reason(result) is HaltReason.RISK_GATEWAY_UNHEALTHY
 
 
 def test_silence_is_neither_healthy_nor_unhealthy() -> None:
-    state = replace(initial_state(NOW), unhealthy_ticks=7)
+    state = replace(initial_state(NOW), unhealthy_data=Count(count=7))
     result = judge(observation=seen(at=None, data=(DataFault.STALE,)), state=state)
-    assert result.state.unhealthy_ticks == 7
+    assert result.state.unhealthy_data.count == 7
 
 
 def test_the_kill_switch_comes_before_everything() -> None:

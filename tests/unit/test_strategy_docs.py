@@ -11,7 +11,7 @@ from neo_engine.domain.market import DataFault
 from neo_engine.domain.number import ZERO
 from neo_engine.strategy import gates, glft, intensity, ladder, spread, volatility
 from tests.conftest import ROOT
-from tests.unit.strategy_fixture import configured, holding, market, pool, run
+from tests.unit.strategy_fixture import PLENTY, configured, holding, market, pool, run
 
 PAGE = (ROOT / "docs" / "strategy.md").read_text(encoding="utf-8")
 
@@ -79,7 +79,9 @@ def test_example_2_volatility_and_range() -> None:
         strategy__atr_factor_max="2",
         strategy__spread_factor_max="2.25",
     )
-    factors = dict(spread.offset_spread(state.volatility_bps, state.range_bps, (), config.strategy).factors)
+    factors = dict(
+        spread.offset_spread(state.volatility_bps, state.range_bps, (), config.strategy, quota=PLENTY).factors
+    )
     assert_as_stated(
         2,
         {
@@ -95,13 +97,17 @@ def test_example_2_volatility_and_range() -> None:
 def test_example_3_the_glft_closed_form() -> None:
     known = intensity.estimate(intensity.Sums(ledgers=50, trades=40, inside=40, depth_bps=Decimal(200)))
     curve = glft.solve(known, glft.gamma_per_bps(Decimal("0.5"), Decimal(15)))
-    result, shift = glft.glft_spread(curve, known, Decimal("2.5"), Decimal(3), configured().strategy.glft)
+    result, shift = glft.glft_spread(
+        curve, known, Decimal("2.5"), Decimal(3), configured().strategy.glft, quota=PLENTY
+    )
     assert_as_stated(3, {"half_spread_bps": result.half_spread_bps, "shift_bps": shift})
 
 
 def test_example_4_kept_off_the_touch() -> None:
     reach = ladder.limits(Decimal("1.9980"), Decimal("1.9985"), None, Decimal("0.1"))
-    rung = ladder.build_side(Side.BUY, Decimal(2), Decimal(5), configured(), limit=reach.bid_max, tick_size=7)
+    rung = ladder.build_side(
+        Side.BUY, Decimal(2), Decimal(5), configured(), limit=reach.bid_max, tick_size=7, levels=1
+    )
     assert_as_stated(4, {"bid limit": reach.bid_max, "TouchClamp bid": rung.clamp_bps})
     assert rung.quotes[0].price <= reach.bid_max
     assert rung.clamp_bps > ZERO

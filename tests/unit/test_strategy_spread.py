@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from neo_engine.strategy import spread
-from tests.unit.strategy_fixture import configured
+from tests.unit.strategy_fixture import PLENTY, configured
 
 NO_TERMS = (("transfer_fee_bps", Decimal(0)), ("network_fee_bps", Decimal(0)))
 CONFIG = configured(
@@ -43,6 +43,7 @@ def test_factors_multiply_and_are_capped_each_and_together(
         None if moves is None else Decimal(moves),
         NO_TERMS,
         CONFIG,
+        quota=PLENTY,
     )
     assert result.half_spread_bps == Decimal(half)
 
@@ -52,7 +53,7 @@ def test_costs_add_to_the_spread_up_to_their_cap_and_are_named() -> None:
     size = configured(order_size__base_size_rlusd="20").order_size
     terms = spread.cost_terms(Decimal(2), 1000, 1_001_000_000, size)
     assert terms == (("transfer_fee_bps", Decimal(5)), ("network_fee_bps", Decimal(1)))
-    result = spread.offset_spread(None, None, terms, CONFIG)
+    result = spread.offset_spread(None, None, terms, CONFIG, quota=PLENTY)
     assert result.half_spread_bps == 10
     assert [name for name, _ in result.factors] == [
         "volatility",
@@ -62,14 +63,20 @@ def test_costs_add_to_the_spread_up_to_their_cap_and_are_named() -> None:
         "network_fee_bps",
     ]
     dear = spread.cost_terms(Decimal(2), 1000, 1_010_000_000, size)
-    assert spread.offset_spread(None, None, dear, CONFIG).half_spread_bps == 4 + 7
+    assert spread.offset_spread(None, None, dear, CONFIG, quota=PLENTY).half_spread_bps == 4 + 7
 
 
 def test_the_half_spread_stays_within_its_limits() -> None:
     narrow = configured(strategy__base_offset_bps="0").strategy
-    assert spread.offset_spread(None, None, NO_TERMS, narrow).half_spread_bps == narrow.half_spread_min_bps
+    assert (
+        spread.offset_spread(None, None, NO_TERMS, narrow, quota=PLENTY).half_spread_bps
+        == narrow.half_spread_min_bps
+    )
     wide = configured(strategy__base_offset_bps="5000").strategy
-    assert spread.offset_spread(None, None, NO_TERMS, wide).half_spread_bps == wide.half_spread_max_bps
+    assert (
+        spread.offset_spread(None, None, NO_TERMS, wide, quota=PLENTY).half_spread_bps
+        == wide.half_spread_max_bps
+    )
 
 
 @pytest.mark.parametrize(
