@@ -128,8 +128,24 @@ def limits_off(config: Config) -> Config:
             "stale_halt_seconds": never,
         }
     )
+    monitors = config.monitors.model_copy(
+        update={
+            "velocity_pull_pct": huge,
+            "velocity_kill_pct": huge,
+            "cascade_pull": huge,
+            "cascade_kill": huge,
+            "price_pull_pct": huge,
+            "price_kill_pct": huge,
+            "balance_jump_pct": huge,
+            "submit_errors_pull": never,
+            "reject_pull_share": Decimal(1),
+            "reject_window": never,
+            "reserve_reduce_xrp": Decimal(0),
+            "fee_pull_drops": 10**12,
+        }
+    )
     paper_account = config.paper.model_copy(update={"start_from": "recording"})
-    return config.model_copy(update={"risk": risk, "paper": paper_account})
+    return config.model_copy(update={"risk": risk, "monitors": monitors, "paper": paper_account})
 
 
 def _run(

@@ -217,7 +217,7 @@ def test_a_database_of_the_first_schema_is_brought_forward_and_goes_on(tmp_path:
             "INSERT INTO submissions (id, session_id, tick, order_id, kind, account_sequence, "
             "last_ledger_sequence, fee_drops) VALUES (65536, 1, 1, 1, 'create', 5, 1009, 12)"
         )
-    with pytest.raises(StateError, match="has schema 1, this NEO reads 2"):
+    with pytest.raises(StateError, match="has schema 1, this NEO reads 3"):
         queries.open_readonly(path)
     with opened(path, mode="live") as store:
         left = store.left(ACCOUNT)
@@ -228,6 +228,7 @@ def test_a_database_of_the_first_schema_is_brought_forward_and_goes_on(tmp_path:
     assert rows(path, "SELECT version, name FROM schema_migrations ORDER BY version") == [
         (1, "initial"),
         (2, "upkeep"),
+        (3, "monitors"),
     ]
     assert rows(path, "SELECT result, fee_drops, result_session FROM v_submissions") == [
         ("tesSUCCESS", 11, 2)

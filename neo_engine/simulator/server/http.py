@@ -6,6 +6,7 @@ and times are bounded; whoever sends nonsense gets a status and a text, never a 
 
 from __future__ import annotations
 
+import sys
 import logging
 import socket
 from collections.abc import Callable
@@ -88,7 +89,8 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Note a connection that broke; the server goes on."""
-        _log.info("http: connection of %s broke", client_address[0], exc_info=True)
+        ours = not isinstance(sys.exc_info()[1], OSError)  # a client may go away whenever it likes
+        _log.info("http: connection of %s broke", client_address[0], exc_info=ours)
 
 
 class _Handler(BaseHTTPRequestHandler):
