@@ -6,9 +6,9 @@ and times are bounded; whoever sends nonsense gets a status and a text, never a 
 
 from __future__ import annotations
 
-import sys
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
