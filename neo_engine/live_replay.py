@@ -22,8 +22,9 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import FeedError, NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.number import ONE, ZERO
-from neo_engine.domain.orders import Order, OrderStatus, PreparedTransaction
+from neo_engine.domain.orders import Order, OrderStatus, PreparedTransaction, Quote
 from neo_engine.domain.records import IntentRecord, SessionEnd, SessionStart
+from neo_engine.execution.diff import new_order
 from neo_engine.feed.journal_play import (
     Journal,
     PlayedControl,
@@ -141,28 +142,10 @@ def inherit(store: StateManager, behind: LeftBehind, config: Config, clock: Cloc
 
 
 def _ended(number: int) -> Order:
-    return Order(
-        order_id=number,
-        slot="ended before",
-        side=Side.BUY,
-        price=ONE,
-        base_drops=0,
-        quote=ZERO,
-        remaining_base_drops=0,
-        remaining_quote=ZERO,
-        status=OrderStatus.CANCELED,
-        expiration=None,
-        offer_sequence=None,
-        tx_hash=None,
-        last_ledger_sequence=None,
-        created_ledger=0,
-        failure_reason="ended before this journal",
-        filled_base_drops=0,
-        filled_quote=ZERO,
-        result_code=None,
-        cancel_sent_ledger=None,
-        closed_ledger=None,
-    )
+    """Return an order that had ended before: all that is known of it is its number."""
+    nothing = Quote(slot="ended before", side=Side.BUY, price=ONE, base_drops=0, quote=ZERO, expiration=None)
+    reason = "ended before this journal"
+    return replace(new_order(number, nothing, 0), status=OrderStatus.CANCELED, failure_reason=reason)
 
 
 def _intent(

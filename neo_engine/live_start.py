@@ -19,8 +19,9 @@ from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import StartupFailure
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.ledger import FeedStart
-from neo_engine.domain.number import EXACT, MILLION, ZERO
-from neo_engine.domain.orders import Order, OrderStatus
+from neo_engine.domain.number import EXACT, MILLION
+from neo_engine.domain.orders import Order, OrderStatus, Quote
+from neo_engine.execution.diff import new_order
 from neo_engine.execution.live import News
 from neo_engine.execution.live_account import LiveAccount
 from neo_engine.execution.live_events import KnownOrder
@@ -146,28 +147,17 @@ def _adopted(behind: LeftBehind, recovery: Recovery, account: LiveAccount, *, ad
 
 
 def _order_of(offer: OpenOffer, number: int, ledger_index: int) -> Order:
-    return Order(
-        order_id=number,
+    """Return an offer that nobody placed as an order that stands."""
+    quote = Quote(
         slot=f"adopted-{offer.offer_sequence}",
         side=offer.side,
         price=offer.quote * MILLION / offer.base_drops,
         base_drops=offer.base_drops,
         quote=offer.quote,
-        remaining_base_drops=offer.base_drops,
-        remaining_quote=offer.quote,
-        status=OrderStatus.OPEN,
         expiration=offer.expiration,
-        offer_sequence=offer.offer_sequence,
-        tx_hash=None,
-        last_ledger_sequence=None,
-        created_ledger=ledger_index,
-        failure_reason=None,
-        filled_base_drops=0,
-        filled_quote=ZERO,
-        result_code=None,
-        cancel_sent_ledger=None,
-        closed_ledger=None,
     )
+    made = new_order(number, quote, ledger_index)
+    return replace(made, status=OrderStatus.OPEN, offer_sequence=offer.offer_sequence)
 
 
 def readable(judge: Callable[[], T]) -> T:

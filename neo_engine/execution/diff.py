@@ -93,6 +93,7 @@ def keeps_its_place(order: Order, quote: Quote, config: Config, close_time: int)
 
 
 def new_order(order_id: int, quote: Quote, ledger_index: int) -> Order:
+    """Return the order that is to place `quote`, decided after ledger `ledger_index`, not sent yet."""
     return Order(
         order_id=order_id,
         slot=quote.slot,
