@@ -19,8 +19,7 @@ from neo_engine.config import Config
 from neo_engine.config_sections import ISSUER_FROM_FEED, is_endpoint
 from neo_engine.domain.assets import Pair, currency_code
 from neo_engine.domain.book import BookTracker
-from neo_engine.domain.errors import FeedError, StartupFailure, StateError, UsageError
-from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.errors import StartupFailure, StateError, UsageError
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import drops_from_xrp
 from neo_engine.execution.paper import PaperExchange
@@ -33,7 +32,7 @@ from neo_engine.ops.clock import SilenceTimer
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Feed
-from neo_engine.session import Decide, Opening, Session, SessionResult, TickView, record_failed_start
+from neo_engine.session import Decide, Opening, Session, SessionResult, TickView, failed_start_stored
 from neo_engine.simulator.agents.settings import DEFAULT_MARKET, market_settings
 from neo_engine.state.manager import StateManager
 from neo_engine.state.options import options_of
@@ -94,20 +93,11 @@ def run_session(options: SessionOptions, clock: Clock) -> SessionResult:
     with (
         SignalFlags() as signals,
         open_state(options.db, options.config, clock, group_commit_ticks=group) as store,
+        failed_start_stored(
+            store, clock, mode=options.mode, feed=options.feed, seed=options.seed, config=options.config
+        ),
     ):
-        try:
-            return _run(options, clock, source, store, signals)
-        except (FeedError, StartupFailure) as error:
-            record_failed_start(
-                store,
-                clock,
-                mode=options.mode,
-                feed=options.feed,
-                seed=options.seed,
-                config=options.config,
-                detail=str(error),
-            )
-            raise StartupFailure(f"{HaltReason.STARTUP_FAILURE.value}: {error}") from error
+        return _run(options, clock, source, store, signals)
 
 
 def _run(

@@ -19,7 +19,7 @@ from neo_engine import __version__
 from neo_engine.bootstrap import REPLAY, open_state
 from neo_engine.config import Config, config_hash, config_json
 from neo_engine.domain.assets import Side
-from neo_engine.domain.errors import FeedError, NeoError, StartupFailure, StateError
+from neo_engine.domain.errors import FeedError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.number import ONE, ZERO
 from neo_engine.domain.orders import Order, OrderStatus, PreparedTransaction, Quote
@@ -39,7 +39,7 @@ from neo_engine.live_left import LeftBehind
 from neo_engine.live_session import FEED, LIVE, LiveOptions, World, run_session
 from neo_engine.ops.clock import iso
 from neo_engine.ports import Clock
-from neo_engine.session import SessionResult, TickView, record_failed_start
+from neo_engine.session import SessionResult, TickView, failed_start_stored
 from neo_engine.state.manager import StateManager
 from neo_engine.tick import NO_PRICING, NO_TOUCH
 
@@ -81,15 +81,8 @@ def play_journal(
         )
         with open_state(db, config, clock) as store:
             behind = inherit(store, header.behind, config, clock)
-            try:
+            with failed_start_stored(store, clock, mode=REPLAY, feed=FEED, seed=header.seed, config=config):
                 result = run_session(options, _world(journal, header), behind, clock, store)
-            except NeoError as error:
-                if isinstance(error, StateError):
-                    raise
-                record_failed_start(
-                    store, clock, mode=REPLAY, feed=FEED, seed=header.seed, config=config, detail=str(error)
-                )
-                raise StartupFailure(f"startup_failure: {error}") from error
         journal.finish()
         return result.session
 

@@ -25,8 +25,7 @@ from neo_engine.config_sections import UNSET, LiveConfig
 from neo_engine.domain.account_snapshot import OpenOffer
 from neo_engine.domain.assets import currency_code
 from neo_engine.domain.book import BookTracker
-from neo_engine.domain.errors import NeoError, StartupFailure, StateError, UsageError
-from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.errors import NeoError, UsageError
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.orders import PreparedTransaction
 from neo_engine.execution.answers import Answer, Ask, Told
@@ -59,7 +58,7 @@ from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Control, Signals, Timer
-from neo_engine.session import Session, SessionResult, TickView, record_failed_start
+from neo_engine.session import Session, SessionResult, TickView, failed_start_stored
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
 from neo_engine.tick import decide
@@ -191,30 +190,17 @@ def run_live(options: LiveOptions, clock: Clock) -> LiveResult:
     with (
         SignalFlags() as signals,
         open_state(options.db, options.config, clock, account_lock=lock) as store,
+        failed_start_stored(store, clock, mode=LIVE, feed=FEED, seed=options.seed, config=options.config),
     ):
-        try:
-            if options.duration_seconds != AT_ONCE:
-                check_latch(store.state(), clock.utc_now(), options.db)
-            behind = left_behind(store, live.account)
-            world = _world(options, live, key, clock, signals)
-            if options.journal is None:
-                return run_session(options, world, behind, clock, store)
-            header = journal_header(options, world, behind)
-            with closing(JournalWriter(options.journal, header)) as writer:
-                return run_session(options, _journaled(world, writer), behind, clock, store)
-        except NeoError as error:
-            if isinstance(error, StateError):
-                raise
-            record_failed_start(
-                store,
-                clock,
-                mode=LIVE,
-                feed=FEED,
-                seed=options.seed,
-                config=options.config,
-                detail=str(error),
-            )
-            raise StartupFailure(f"{HaltReason.STARTUP_FAILURE.value}: {error}") from error
+        if options.duration_seconds != AT_ONCE:
+            check_latch(store.state(), clock.utc_now(), options.db)
+        behind = left_behind(store, live.account)
+        world = _world(options, live, key, clock, signals)
+        if options.journal is None:
+            return run_session(options, world, behind, clock, store)
+        header = journal_header(options, world, behind)
+        with closing(JournalWriter(options.journal, header)) as writer:
+            return run_session(options, _journaled(world, writer), behind, clock, store)
 
 
 def _world(

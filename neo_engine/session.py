@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 from neo_engine import __version__
 from neo_engine.config import Config, config_hash, config_json
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
-from neo_engine.domain.errors import NeoError
+from neo_engine.domain.errors import NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import ZERO, plain, xrp_from_drops
@@ -215,6 +216,23 @@ def record_failed_start(
             state={},
         )
     )
+
+
+@contextmanager
+def failed_start_stored(
+    store: StateStore, clock: Clock, *, mode: str, feed: str, seed: int, config: Config
+) -> Iterator[None]:
+    """Store a start that fails inside as a session of its own, and raise it as StartupFailure.
+
+    A StateError passes: there is nowhere to store it.
+    """
+    try:
+        yield
+    except StateError:
+        raise
+    except NeoError as error:
+        record_failed_start(store, clock, mode=mode, feed=feed, seed=seed, config=config, detail=str(error))
+        raise StartupFailure(f"{HaltReason.STARTUP_FAILURE.value}: {error}") from error
 
 
 def drift(store: StateStore, accounts: Accounts | None) -> dict[str, str]:

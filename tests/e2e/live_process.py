@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from xrpl.core import keypairs
 
-from tests.e2e.helpers import ROOT
+from tests.e2e.helpers import ROOT, wait_for
 from tests.e2e.server_process import Wire
 
 Json = dict[str, Any]
@@ -49,8 +49,10 @@ def _next_ledger(wire: Wire, close: bool) -> None:
         wire.result("ledger_accept")
         return
     first = wire.result("ledger", ledger_index="validated")["ledger_index"]
-    while wire.result("ledger", ledger_index="validated")["ledger_index"] < first + 2:
-        pass
+    wait_for(
+        "two ledgers",
+        lambda: wire.result("ledger", ledger_index="validated")["ledger_index"] >= first + 2,
+    )
 
 
 def live_config(folder: Path, seed: str, issuer: str, endpoint: str, **changed: Mapping[str, Any]) -> Path:
