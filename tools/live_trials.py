@@ -32,12 +32,12 @@ from typing import Any
 import msgspec
 import yaml
 from websockets.exceptions import WebSocketException
-from xrpl.core import keypairs
 
 from neo_engine.domain.halt import EXIT_STARTUP
 from neo_engine.simulator.server.fault_schedule import HOWS, KINDS, Place
 from tools.check_live import EXIT_DIFFERENT, Refused, Wire, ask, compare
-from tools.trial_processes import ROOT, Broken, Run, engine, server
+from tools.live_account import address_of, live_config, seed_of
+from tools.trial_processes import Broken, Run, engine, server
 
 Json = dict[str, Any]
 MARKETS = ("hostile", "hostile", "volatile", "trending", "calm")  # mostly those that fill
@@ -97,23 +97,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 # what a seed chooses
 
 
-def address_of(seed: str) -> str:
-    """Return a seed's address."""
-    return str(keypairs.derive_classic_address(keypairs.derive_keypair(seed)[0]))
-
-
-def key_of(number: int) -> str:
-    """Return a seed of its own for a trial."""
-    return str(keypairs.generate_seed(f"{number:032x}"))
-
-
 def draw(seed: int, kills: int | None = None, ledgers: int = SESSION_LEDGERS) -> Trial:
     """Return the trial of a seed; its first kind of fault wraps through all kinds, seed after seed.
 
     kills: that many instead of some. ledgers: of the session that nobody kills.
     """
     dice = random.Random(seed)
-    account = address_of(key_of(seed))
+    account = address_of(seed_of(seed))
     names = list(KINDS)
     chosen = [names[seed % len(names)], *dice.sample(names, dice.randint(1, 4))]
     count = dice.randint(0, KILLS_MAX) if kills is None else kills
@@ -183,30 +173,22 @@ def _wait_ledgers(wire: Wire, count: int) -> None:
 
 def write_config(folder: Path, seed: str, issuer: str, endpoint: str) -> Path:
     """Write key file and configuration: the test network's, with limits that leave room for a trial."""
-    key = folder / "key"
-    key.write_text(seed + "\n", encoding="utf-8")
-    key.chmod(0o600)
-    document = yaml.safe_load((ROOT / "config" / "live_testnet.yaml").read_text(encoding="utf-8"))
-    document["pair"]["quote_issuer"] = issuer
-    document["live"] |= {
-        "account": address_of(seed),
-        "key_source": f"file:{key}",
-        "network_id": 0,
-        "endpoints": [endpoint],
-        "account_check_ledgers": 8,
-    }
-    document["strategy"] |= {"warmup_ticks": 3}
-    document["risk"] |= {
-        "max_xrp_exposure": 600.0,
-        "max_rlusd_exposure": 1500.0,
-        "max_loss_rlusd": 200.0,
-        "max_drawdown_pct": 50.0,
-        "stale_pull_seconds": 3,  # real ones: six ledgers
-        "stale_halt_seconds": 12,
-    }
-    path = folder / "live.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return path
+    return live_config(
+        folder,
+        seed,
+        issuer,
+        endpoint,
+        live={"account_check_ledgers": 8},
+        strategy={"warmup_ticks": 3},
+        risk={
+            "max_xrp_exposure": 600.0,
+            "max_rlusd_exposure": 1500.0,
+            "max_loss_rlusd": 200.0,
+            "max_drawdown_pct": 50.0,
+            "stale_pull_seconds": 3,  # real ones: six ledgers
+            "stale_halt_seconds": 12,
+        },
+    )
 
 
 def _verb(folder: Path, verb: str, account: str, *more: str) -> list[str]:
@@ -242,7 +224,7 @@ def _clear(endpoint: str, trial: Trial, account: str) -> None:
 def run_trial(trial: Trial, folder: Path) -> Outcome:
     """Run one trial in its folder and judge it."""
     began = time.monotonic()
-    seed = key_of(trial.seed)
+    seed = seed_of(trial.seed)
     account = address_of(seed)
     runs: list[Run] = []
     counts: dict[str, int] = {}

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-from xrpl.core import keypairs
-
-from tests.e2e.helpers import ROOT, wait_for
+from tests.e2e.helpers import wait_for
 from tests.e2e.server_process import Wire
+from tools.live_account import address_of, live_config, seed_of
+
+__all__ = ["NO_RIPPLE", "address_of", "live_config", "ready_account", "seed_of"]
 
 Json = dict[str, Any]
 NO_RIPPLE = 0x0002_0000
 LIMIT = "1000000"
-
-
-def seed_of(number: int) -> str:
-    """Return a seed of our own choosing, the same for the same number."""
-    return str(keypairs.generate_seed(f"{number:032x}"))
-
-
-def address_of(seed: str) -> str:
-    """Return a seed's address."""
-    return str(keypairs.derive_classic_address(keypairs.derive_keypair(seed)[0]))
 
 
 def ready_account(wire: Wire, seed: str, *, xrp: str, tokens: str, close: bool = False) -> str:
@@ -53,23 +41,3 @@ def _next_ledger(wire: Wire, close: bool) -> None:
         "two ledgers",
         lambda: wire.result("ledger", ledger_index="validated")["ledger_index"] >= first + 2,
     )
-
-
-def live_config(folder: Path, seed: str, issuer: str, endpoint: str, **changed: Mapping[str, Any]) -> Path:
-    """Write key file and configuration of a live session; changed: sections with other values."""
-    key = folder / "key"
-    key.write_text(seed + "\n", encoding="utf-8")
-    key.chmod(0o600)
-    document = yaml.safe_load((ROOT / "config" / "live_testnet.yaml").read_text(encoding="utf-8"))
-    document["pair"]["quote_issuer"] = issuer
-    document["live"] |= {
-        "account": address_of(seed),
-        "key_source": f"file:{key}",
-        "network_id": 0,
-        "endpoints": [endpoint],
-    }
-    for section, values in changed.items():
-        document[section] |= values
-    path = folder / "live.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return path
