@@ -29,6 +29,7 @@ from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
+from neo_engine.loop_records import intent_record
 from neo_engine.ops.clock import iso
 from neo_engine.ports import FeedItem, KillRequest, VenueReport
 from neo_engine.session import (
@@ -314,39 +315,15 @@ class MainLoop:
         transactions: tuple[PreparedTransaction, ...],
         numbered: tuple[Order, ...],
     ) -> IntentRecord:
-        new = {order.order_id: order for order in decision.new_orders}
-        new |= {order.order_id: order for order in self._s.adopted.new if decision.state.tick == 1}
-        changed = {order.order_id: order for order in decision.changed_orders}
-        for order in numbered:
-            (new if order.order_id in new else changed)[order.order_id] = order
-        report = seen.report
-        return IntentRecord(
-            tick=decision.state.tick,
-            kind=seen.kind,
-            ledger_index=seen.ledger_index,
-            close_time=seen.close_time,
-            snapshot=report.snapshot if report else None,
-            transactions=report.transactions if report else (),
-            fills=decision.fills,
-            inventory=decision.inventory,
-            capital=decision.capital,
-            faults=seen.faults,
-            findings=decision.findings,
-            pricing=decision.pricing,
-            gates=decision.gates,
-            quotes=decision.quotes,
-            quoting=decision.quoting,
-            touch=decision.touch,
-            accounts=decision.accounts,
-            new_orders=tuple(new.values()),
-            changed_orders=tuple(changed.values()),
-            replaces=decision.replaces,
+        adopted = self._s.adopted.new if decision.state.tick == 1 else ()
+        return intent_record(
+            seen,
+            decision,
             prepared=transactions,
-            canceled=decision.canceled,
-            kept=decision.kept,
+            numbered=numbered,
+            adopted=adopted,
             state=self._telemetry(decision),
             fingerprint=extend(self._n.fingerprint, seen, decision),
-            readings=decision.readings,
         )
 
     def _telemetry(self, decision: Decision) -> dict[str, str]:
