@@ -51,6 +51,7 @@ lint: $(DEV)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy --strict $(SOURCES)
+	$(PY) -m mypy --strict -p benchmarks
 
 # Stricter than `make test`: fails while a branch of the domain is not walked by any test.
 coverage: $(DEV)

@@ -238,7 +238,13 @@ class PreparedExchange:
         one.offer = replace(offer, base_drops=offer.base_drops - drops, quote=offer.quote - quote)
         news.updates.append(_update(one, OrderStatus.PARTIALLY_FILLED, update.ledger_index, None))
 
-    def prepare(self, commands: Sequence[Command], ledger_index: int) -> tuple[PreparedTransaction, ...]:
+    def prepare(
+        self,
+        commands: Sequence[Command],
+        ledger_index: int,
+        *,
+        urgent: bool = False,  # noqa: ARG002 - no upkeep here
+    ) -> tuple[PreparedTransaction, ...]:
         """Number the transactions; the hash is the sequence, written with 64 digits."""
         prepared = []
         for command in commands:

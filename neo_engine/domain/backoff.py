@@ -52,12 +52,16 @@ def backing_off(orders: Iterable[Order], ledger_index: int) -> dict[str, str]:
 
     A slot waits after refusals that are newer than its last order that was not refused.
     """
-    good: dict[str, int] = {}
+    known = tuple(orders)
     refused: dict[str, list[Order]] = {}
-    for order in orders:
+    for order in known:
         if order.status is OrderStatus.REJECTED:
             refused.setdefault(order.slot, []).append(order)
-        elif order.status is not OrderStatus.DENIED:
+    if not refused:  # nearly always: a hundred ended orders are known, and none of them was refused
+        return {}
+    good: dict[str, int] = {}
+    for order in known:
+        if order.status not in (OrderStatus.REJECTED, OrderStatus.DENIED):
             good[order.slot] = max(good.get(order.slot, 0), order.order_id)
     waiting = {}
     for slot, ended in refused.items():
