@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from neo_engine.domain.request_cost import cost_of
 from neo_engine.simulator.model import pools
 from neo_engine.simulator.model.genesis import genesis
 from neo_engine.simulator.model.ledger import Chain, ClosedLedger, LedgerTx
@@ -31,7 +32,7 @@ from neo_engine.simulator.model.tx import Tx
 from neo_engine.simulator.server.app import SILENCE_SECONDS, THRESHOLD_EXCEEDED
 from neo_engine.simulator.server.client import POLICY_VIOLATION, Client
 from neo_engine.simulator.server.dispatch import answer
-from neo_engine.simulator.server.load import Load, cost_of
+from neo_engine.simulator.server.load import Load
 from neo_engine.simulator.server.network import Network
 
 Json = dict[str, Any]

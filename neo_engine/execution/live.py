@@ -28,6 +28,7 @@ from neo_engine.domain.book import BookTracker
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.errors import InvariantViolation, NeoError
 from neo_engine.domain.fills import Fill
+from neo_engine.domain.headroom import WHOLE
 from neo_engine.domain.ledger import LedgerFault, LedgerUpdate
 from neo_engine.domain.market import DataFault, MarketTrade
 from neo_engine.domain.orders import (
@@ -40,6 +41,7 @@ from neo_engine.domain.orders import (
     TransactionKind,
     TransactionOutcome,
 )
+from neo_engine.domain.request_cost import KEPT_FOR_ORDERS
 from neo_engine.execution.answers import LedgerSeen
 from neo_engine.execution.live_account import LiveAccount
 from neo_engine.execution.live_events import InFlight, KnownOrder, LedgerReport
@@ -112,6 +114,7 @@ class LiveExchange:
         self._terms = terms
         self._news = first
         self._requests = requests
+        self._left = WHOLE  # what the servers still answered after the ledger before, percent
         self._rehearse = rehearse
         self._checked = account.ledger_index
         self.dead: list[str] = []  # hashes proved never to be in a ledger
@@ -128,7 +131,8 @@ class LiveExchange:
         self._settle(update, results)
         self._compare(update.ledger_index)
         self._note_stop()
-        headroom = self._submitter.headroom(update.ledger_index, self._requests())
+        self._left = self._requests()
+        headroom = self._submitter.headroom(update.ledger_index, self._left)
         return replace(self._report(trades, faults), headroom=headroom)
 
     def _follow(self, update: LedgerUpdate) -> tuple[tuple[MarketTrade, ...], tuple[LedgerFault, ...]]:
@@ -192,9 +196,13 @@ class LiveExchange:
                 self._read_again(word.ledger_index, word.ledger_index)
 
     def _compare(self, ledger_index: int) -> None:
-        """Compare the account with the server's own lists, once in so many ledgers."""
-        due = ledger_index - self._checked >= self._terms.check_ledgers
-        if not due or self._account.missing_ledgers or self._account.ledger_index != ledger_index:
+        """Compare the account with the server's own lists, once in so many ledgers.
+
+        While orders need what the server still answers it waits, but no longer than as many ledgers again.
+        """
+        late = ledger_index - self._checked - self._terms.check_ledgers
+        waits = self._left < KEPT_FOR_ORDERS and late < self._terms.check_ledgers
+        if late < 0 or waits or self._account.missing_ledgers or self._account.ledger_index != ledger_index:
             return
         told = self._asked("the account", lambda: self._source.snapshot(ledger_index))
         if told is None:

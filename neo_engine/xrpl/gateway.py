@@ -26,12 +26,14 @@ import msgspec
 
 from neo_engine.domain.errors import InvariantViolation, StartupFailure
 from neo_engine.domain.headroom import WHOLE
+from neo_engine.domain.request_cost import KEPT_FOR_ORDERS
 from neo_engine.ports import Clock
 from neo_engine.xrpl.bundles import INDEX_MAX, BadMessage, Bundles, Gap, LedgerBundle
 from neo_engine.xrpl.endpoints import Endpoints
 from neo_engine.xrpl.outbox import LEDGERS_MAX, EventKind, GatewayEvent, Outbox
 from neo_engine.xrpl.server import Json, RequestLost, RequestRefused
 from neo_engine.xrpl.socket import Connection, NotConnected, Watcher
+from neo_engine.xrpl.spending import Spending
 from neo_engine.xrpl.supervisor import Happening, Supervisor, SupervisorState
 
 __all__ = ["EventKind", "Gateway", "GatewayEvent", "GatewayOptions", "LedgerBundle", "SupervisorState"]
@@ -98,6 +100,7 @@ class Gateway:
         self._bundles = Bundles(options.after_ledger)
         self._outbox = Outbox()
         self._open: dict[str, Connection] = {}
+        self._spending = {url: Spending(clock.monotonic) for url in options.endpoints}
         self._followed: Connection | None = None  # whose stream is taken in
         self._subscribed_at = 0.0
         self._behind = False
@@ -288,7 +291,7 @@ class Gateway:
         while True:
             try:
                 connection = await Connection.open(
-                    url, self._watcher(url), self._options.request_timeout_seconds
+                    url, self._watcher(url), self._spending[url], self._options.request_timeout_seconds
                 )
             except NotConnected as error:
                 why = str(error)
@@ -472,11 +475,13 @@ class Gateway:
                 self._pump()
 
     async def _fetch(self, index: int) -> None:
-        """Ask for a ledger those servers that have seen it."""
+        """Ask for a ledger those servers that have seen it and have more left than orders need."""
         final = False
         for url in self._endpoints.ranked():
             connection = self._open.get(url)
             if connection is None or self._endpoints[url].ledger < index:
+                continue
+            if self._spending[url].left < KEPT_FOR_ORDERS:
                 continue
             wanted: Json = {"ledger_index": index, "transactions": True, "expand": True, "owner_funds": True}
             try:

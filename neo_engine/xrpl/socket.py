@@ -32,7 +32,9 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from neo_engine.domain.errors import NeoError
 from neo_engine.domain.headroom import WHOLE
 from neo_engine.domain.number import ZERO
+from neo_engine.domain.request_cost import cost_of
 from neo_engine.xrpl.server import API_VERSION, Json, RequestLost, RequestRefused
+from neo_engine.xrpl.spending import Spending
 
 FRAME_MAX = 32 * 1024 * 1024  # bytes; a full ledger of the main network with its metadata has a few million
 FRAMES_MAX = 64
@@ -42,6 +44,7 @@ CLOSE_SECONDS = 1.0  # given to a server to answer our close
 UNANSWERED_MAX = 3  # requests in a row without a reply and nothing else read: the server is as good as gone
 PAUSE_FIRST_SECONDS = 0.5
 PAUSE_MAX_SECONDS = 16.0
+THRESHOLD_EXCEEDED = "threshold exceeded"  # why rippled closes on a client whose load is too high
 _OPEN_FAULTS = (OSError, TimeoutError, WebSocketException, ValueError, ImportError)
 
 
@@ -89,10 +92,11 @@ class Watcher:
 class Connection:
     """An open socket. `run` must be running for replies to come."""
 
-    def __init__(self, url: str, socket: ClientConnection, watcher: Watcher) -> None:
+    def __init__(self, url: str, socket: ClientConnection, watcher: Watcher, spending: Spending) -> None:
         self.url = url
         self._socket = socket
         self._watcher = watcher
+        self._spending = spending
         self._pending: dict[str, asyncio.Future[Json | None]] = {}
         self._last_id = 0
         self._why = ""
@@ -103,7 +107,7 @@ class Connection:
         self._writing = asyncio.Lock()  # from a write's turn until it is handed to the socket
 
     @classmethod
-    async def open(cls, url: str, watcher: Watcher, timeout_seconds: float) -> Connection:
+    async def open(cls, url: str, watcher: Watcher, spending: Spending, timeout_seconds: float) -> Connection:
         """Connect. Raises NotConnected when it fails or takes longer than the time limit."""
         try:
             socket = await connect(
@@ -118,7 +122,7 @@ class Connection:
             raise NotConnected(
                 f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             ) from error
-        return cls(url, socket, watcher)
+        return cls(url, socket, watcher, spending)
 
     @property
     def alive(self) -> bool:
@@ -127,10 +131,15 @@ class Connection:
 
     @property
     def headroom(self) -> Decimal:
-        """How much the server still answers, in percent: half of it gone with each complaint in a row.
+        """How much the server still answers, in percent: what our spending leaves, or its complaints if less.
 
-        Nothing while it lets nothing pass, slowDown. May be read from any thread.
+        May be read from any thread.
         """
+        return min(self.patience, self._spending.left)
+
+    @property
+    def patience(self) -> Decimal:
+        """What complaints leave, in percent: half as much with each in a row, nothing during slowDown."""
         if time.monotonic() < self._all_from:  # the clock of asyncio's loops
             return ZERO
         pause = self._pause
@@ -144,6 +153,8 @@ class Connection:
                 self._read(await self._socket.recv(decode=False))
         except ConnectionClosed as error:
             self._why = self._why or _closed(error)
+            if error.rcvd is not None and error.rcvd.reason == THRESHOLD_EXCEEDED:
+                self._spending.dropped()
         finally:
             pinger.cancel()
             self._fail(self._why or "ended by us")
@@ -164,15 +175,14 @@ class Connection:
                 future.set_result(None)
 
     async def _ping(self) -> None:
-        while True:
-            await asyncio.sleep(PING_SECONDS)
+        while True:  # the first at once: its answer tells whether the server charges us
             try:
-                await self.request("ping", PING_SECONDS, {})
-            except RequestRefused:
-                continue  # it is alive, and that was the question
+                with contextlib.suppress(RequestRefused):  # it is alive, and that was the question
+                    self._spending.pinged(await self.request("ping", PING_SECONDS, {}))
             except RequestLost as error:
                 self.end(f"no answer to {error}")
                 return
+            await asyncio.sleep(PING_SECONDS)
 
     def _read(self, frame: bytes) -> None:
         try:
@@ -188,6 +198,7 @@ class Connection:
             self._watcher.message(head.type, frame)
             return
         self._heed(head.warning, str(reply.get("error", "")))
+        self._spending.answered(reply)
         future = self._pending.pop(str(head.id), None)
         if future is not None and not future.done():
             future.set_result(reply)
@@ -202,6 +213,9 @@ class Connection:
         self._reads_from = until
         if error == "slowDown":
             self._all_from = until
+            self._spending.slowed()
+        else:
+            self._spending.warned()
         self._watcher.busy(f"{error or 'load warning'}: requests wait {self._pause:g} s")
 
     async def request(
@@ -214,7 +228,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_seconds
         future: asyncio.Future[Json | None] = loop.create_future()
-        name = ""
+        name, cost = "", cost_of({**parameters, "command": command})
         began = time.monotonic()
         try:
             async with asyncio.timeout_at(end):
@@ -225,6 +239,7 @@ class Connection:
                     self._pending[name] = future
                     asked = {**parameters, "id": name, "command": command, "api_version": API_VERSION}
                     began = time.monotonic()
+                    self._spending.sent(cost)
                     await self._socket.send(_encode(asked), text=True)
                 reply = await future
         except TimeoutError as error:
@@ -239,6 +254,8 @@ class Connection:
         if reply is None:
             raise RequestLost(command, f"{self.url}: {self._why}", sent=True)
         self._watcher.answered((time.monotonic() - began) * 1000)
+        if "error" in reply:
+            self._spending.refused(cost)
         return _result(command, reply)
 
     def _give_up(self, began: float) -> None:

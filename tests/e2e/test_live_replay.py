@@ -45,15 +45,37 @@ def journals(stage: Stage) -> tuple[Trader, Path, Path, Done]:
     return one, first, second, done
 
 
+def assert_the_same(journal: Path, done: Done) -> None:
+    """A journal played again makes the decisions of its session."""
+    again = played(journal)
+    assert again.code == 0, again.err
+    kept = ("fingerprint", "ticks", "ledgers", "halt_reason", "fills", "account_value_rlusd", "fees_drops")
+    assert {key: again.json[key] for key in kept} == {key: done.json[key] for key in kept}
+    assert report(journal.with_suffix(".db"))["agrees"] is True
+
+
 def test_a_journaled_session_played_again_makes_the_same_decisions(
     journals: tuple[Trader, Path, Path, Done],
 ) -> None:
     _one, _first, second, done = journals
-    again = played(second)
-    assert again.code == 0, again.err
-    kept = ("fingerprint", "ticks", "ledgers", "halt_reason", "fills", "account_value_rlusd", "fees_drops")
-    assert {key: again.json[key] for key in kept} == {key: done.json[key] for key in kept}
-    assert report(second.with_suffix(".db"))["agrees"] is True
+    assert_the_same(second, done)
+
+
+def test_a_session_on_a_server_that_charges_is_played_with_the_headroom_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with server("--market", "hostile", "--speed", "12", "--seed", "4") as running, Wire(running.ws) as wire:
+        stage = Stage(running=running, wire=wire, issuer=furnished(wire), folder=tmp_path, said=[])
+        one = stage.trader(1)
+        journal = one.db.with_name("charged.journal")
+        done = one.ended(one.begin("--journal", journal))
+    assert done.code == 0, done.err
+    lines = map(json.loads, gzip.decompress(journal.read_bytes()).splitlines())
+    left = [float(line["value"]) for line in lines if line.get("kind") == "headroom"]
+    assert len(set(left)) >= 5, left  # another figure with nearly every ledger
+    assert min(left) < 100
+    assert_the_same(journal, done)
 
 
 def test_the_journal_of_a_killed_session_plays_to_the_tick_at_which_it_died(

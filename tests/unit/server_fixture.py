@@ -94,7 +94,7 @@ class SmallClient:
     """Somebody on a socket."""
 
     def __init__(self, *, admin: bool = True) -> None:
-        self.admin = admin
+        self.admin = self.unlimited = admin
 
 
 class SmallNetwork:

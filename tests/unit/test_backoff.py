@@ -14,6 +14,7 @@ from neo_engine.domain.orders import (
     SubmitClass,
     SubmitOutcome,
 )
+from neo_engine.execution.answers import TABLE
 from neo_engine.execution.diff import OrderDiff, diff
 from neo_engine.execution.tracking import orders_of, submitted, with_new
 from neo_engine.tick import decide
@@ -55,12 +56,31 @@ def waits_until(*orders: Order) -> int | None:
         ("tefPAST_SEQ", 2),
         ("noAnswer", 1),
         ("tooBusy", 4),
+        ("telCAN_NOT_QUEUE_BALANCE", 2),
+        ("telCAN_NOT_QUEUE_FEE", 2),
+        ("telCAN_NOT_QUEUE_BLOCKED", 2),
+        ("terPRE_SEQ", 2),
+        ("terINSUF_FEE_B", 8),
+        ("tefNO_TICKET", 2),
+        ("tefMAX_LEDGER", 1),
+        ("tecKILLED", 1),
+        ("temBAD_SEQUENCE", 2),
+        ("slowDown", 8),
+        ("highFee", 4),
+        ("noNetwork", 4),
+        ("amendmentBlocked", 32),
+        ("unlBlocked", 32),
         ("dry run: tecUNFUNDED_OFFER", 0),
     ],
 )
 def test_each_class_of_refusal_has_its_wait(code: str, ledgers: int) -> None:
     assert wait_of(code, 1) == ledgers
     assert waits_until(refused(1, code)) == (LEDGER + ledgers if ledgers else None)
+
+
+def test_every_result_that_has_a_meaning_of_its_own_at_the_submit_has_a_wait_of_its_class() -> None:
+    of_a_class = {beginning for beginning in WAITS if beginning}
+    assert [code for code in TABLE if not code.startswith(tuple(of_a_class))] == []
 
 
 def test_each_refusal_in_a_row_doubles_the_wait_up_to_a_limit() -> None:

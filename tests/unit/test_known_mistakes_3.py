@@ -19,6 +19,7 @@ import gc
 import hashlib
 import json
 import pickle
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -38,6 +39,7 @@ from neo_engine.execution.sequences import Sequences
 from neo_engine.execution.submission import Submitter
 from neo_engine.xrpl.outbox import EVENTS_MAX, LEDGERS_MAX, EventKind, GatewayEvent, Outbox
 from neo_engine.xrpl.socket import Connection, Watcher
+from neo_engine.xrpl.spending import Spending
 from tests.unit import paper_fixture as paper
 from tests.unit.live_fixture import Desk as Follower
 from tests.unit.live_fixture import bid, market_network
@@ -109,7 +111,7 @@ def test_replies_and_messages_of_a_connection_are_not_kept() -> None:
 
     async def talk() -> int:
         async with _server() as url:
-            connection = await Connection.open(url, _watcher(), 5.0)
+            connection = await Connection.open(url, _watcher(), Spending(time.monotonic), 5.0)
             running = asyncio.create_task(connection.run())
             marks = []
             for requests in (100, 600):
@@ -135,7 +137,7 @@ def test_each_connection_that_was_cut_gives_its_socket_back() -> None:
         counts = []
         async with _server() as url:
             for _ in range(20):
-                connection = await Connection.open(url, _watcher(), 5.0)
+                connection = await Connection.open(url, _watcher(), Spending(time.monotonic), 5.0)
                 running = asyncio.create_task(connection.run())
                 with pytest.raises(Exception, match="crash"):
                     await connection.request("crash", 5.0, {})

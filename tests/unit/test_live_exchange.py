@@ -269,8 +269,8 @@ def test_a_difference_to_the_servers_own_lists_is_a_finding() -> None:
     assert FindingKind.DIFFERENCE in kinds(desk.ledger())
 
 
-def test_a_comparison_that_got_no_answer_is_not_asked_for_with_every_ledger() -> None:
-    desk = Desk(check_ledgers=20)
+def comparisons(desk: Desk) -> list[int | None]:
+    """A list that gets the ledger of each comparison with the server's own lists."""
     asked: list[int | None] = []
     real = desk.source.snapshot
 
@@ -279,6 +279,12 @@ def test_a_comparison_that_got_no_answer_is_not_asked_for_with_every_ledger() ->
         return real(ledger_index)
 
     desk.source.snapshot = counted  # type: ignore[method-assign]
+    return asked
+
+
+def test_a_comparison_that_got_no_answer_is_not_asked_for_with_every_ledger() -> None:
+    desk = Desk(check_ledgers=20)
+    asked = comparisons(desk)
     begin = desk.index
     desk.source.away = True
     for _ in range(20 + 9):
@@ -288,6 +294,32 @@ def test_a_comparison_that_got_no_answer_is_not_asked_for_with_every_ledger() ->
     for _ in range(7 + 20):
         desk.ledger()
     assert asked[2:] == [begin + 36, begin + 56]
+
+
+@pytest.mark.parametrize(("left", "asked_after"), [("20", [20, 40]), ("19.99", [40])])
+def test_a_comparison_leaves_the_last_fifth_of_requests_to_orders_but_not_for_ever(
+    left: str, asked_after: list[int]
+) -> None:
+    desk = Desk(check_ledgers=20)
+    asked = comparisons(desk)
+    begin = desk.index
+    desk.answers = Decimal(left)
+    for _ in range(20 + 20):
+        desk.ledger()
+    assert asked == [begin + ledgers for ledgers in asked_after]
+
+
+def test_a_comparison_that_was_put_off_is_made_as_soon_as_there_is_room() -> None:
+    desk = Desk(check_ledgers=20)
+    asked = comparisons(desk)
+    begin = desk.index
+    desk.answers = Decimal(5)
+    for _ in range(24):
+        desk.ledger()
+    desk.answers = Decimal(20)
+    for _ in range(3):
+        desk.ledger()
+    assert asked == [begin + 26]  # what the servers answer is told after ledger 25, for the next one
 
 
 def _fields(value: AccountSnapshot) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from neo_engine.feed.journal_play import Journal, PlayedSource
 from neo_engine.live_session import asker
 from neo_engine.xrpl.server import RequestLost, RequestRefused
 from neo_engine.xrpl.socket import Connection, Watcher
+from neo_engine.xrpl.spending import Spending
 
 Json = dict[str, Any]
 BATCH = 6
@@ -58,6 +60,9 @@ async def connected(answers: Answers, unanswered: list[str]) -> AsyncIterator[tu
     async def talk(socket: ServerConnection) -> None:
         async for frame in socket:
             asked = json.loads(frame)
+            if asked["command"] == "ping":
+                await socket.send(json.dumps({"id": asked["id"], "status": "success", "result": {}}))
+                continue
             heard.names.append(asked["id"])
             heard.blobs.append(asked["tx_blob"])
             await answers(heard, socket)
@@ -74,7 +79,8 @@ async def connected(answers: Answers, unanswered: list[str]) -> AsyncIterator[tu
     )
     async with serve(talk, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        connection = await Connection.open(f"ws://127.0.0.1:{port}", watcher, 5.0)
+        url = f"ws://127.0.0.1:{port}"
+        connection = await Connection.open(url, watcher, Spending(time.monotonic), 5.0)
         running = asyncio.create_task(connection.run())
         yield connection, heard
         connection.end("that was all")

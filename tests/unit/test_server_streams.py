@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from neo_engine.domain.request_cost import HEAVY, MEDIUM, REFERENCE, cost_of
 from neo_engine.simulator.server.client import Client
 from neo_engine.simulator.server.genesis import ISSUER_ACCOUNT, RLUSD
-from neo_engine.simulator.server.load import HEAVY, MEDIUM, REFERENCE, Load, cost_of
+from neo_engine.simulator.server.load import Load
 from neo_engine.simulator.server.network import Network
 from neo_engine.simulator.server.queue import EXPECTED_MIN
 from neo_engine.simulator.server.signing import make_tx

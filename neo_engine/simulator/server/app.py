@@ -23,12 +23,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from neo_engine.domain.errors import NeoError, StartupFailure
+from neo_engine.domain.request_cost import EXCEPTION, MALFORMED_REQUEST, answered_cost, cost_of
 from neo_engine.simulator.server.client import POLICY_VIOLATION, Client
 from neo_engine.simulator.server.dispatch import answer, answer_http
 from neo_engine.simulator.server.errors import RpcError
 from neo_engine.simulator.server.faucet import fund
 from neo_engine.simulator.server.http import ANSWER_SECONDS, Answer, HttpServer
-from neo_engine.simulator.server.load import EXCEPTION, MALFORMED, MALFORMED_REQUEST, Load, cost_of
+from neo_engine.simulator.server.load import Load
 from neo_engine.simulator.server.network import MODEL_FAULTS, Network
 from neo_engine.simulator.server.options import NEXT_PORT, Address, Options, check_public, is_loopback
 
@@ -258,7 +259,7 @@ class LocalServer:
         except FAULTS:
             _log.exception("request failed: %.500s", text)
             return internal(text), EXCEPTION
-        return reply, max(cost, MALFORMED) if reply.get("status") == "error" else cost
+        return reply, answered_cost(cost, refused=reply.get("status") == "error")
 
     def _now(self) -> int:
         return int(self.clock())

@@ -23,6 +23,10 @@ class Client(Protocol):
     def admin(self) -> bool:
         """He may do everything and page without a limit, as a client of the same machine."""
 
+    @property
+    def unlimited(self) -> bool:
+        """He is not charged for his requests."""
+
 
 class OpenLedger(Protocol):
     """The ledger that is being filled: its state with the transactions taken in so far."""

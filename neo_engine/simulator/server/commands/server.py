@@ -41,8 +41,11 @@ def fee(call: Call) -> Json:
 
 
 def ping(call: Call) -> Json:
-    """Return nothing, or what an admin is told of himself."""
-    return {"role": "admin", "unlimited": True} if call.admin else {}
+    """Return nothing, or what an admin is told of himself; unlimited: he is not charged for requests."""
+    if not call.admin:
+        return {}
+    charged = call.client is not None and not call.client.unlimited
+    return {"role": "admin"} if charged else {"role": "admin", "unlimited": True}
 
 
 def random(call: Call) -> Json:  # noqa: ARG001
