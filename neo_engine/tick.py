@@ -62,7 +62,7 @@ from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, hal
 from neo_engine.risk import Refused, RiskObservation, RiskState, approve_all, assess
 from neo_engine.risk import initial_state as initial_risk
 from neo_engine.strategy.anchor import is_price
-from neo_engine.strategy.engine import StrategyState, evaluate
+from neo_engine.strategy.engine import StrategyState, evaluate, with_fills
 from neo_engine.strategy.engine import initial_state as initial_strategy
 from neo_engine.strategy.gates import ASK, BID, BOTH, is_open
 from neo_engine.strategy.quota import left_standing
@@ -307,7 +307,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
         inventory=inventory,
         orders=orders,
         next_order_id=state.next_order_id,
-        strategy=state.strategy,
+        strategy=with_fills(state.strategy, tracked.fills),
         risk=risk.state,
         mark=mark,
         account=account,

@@ -165,7 +165,8 @@ def test_a_wide_spread_names_its_factors(hostile: Path) -> None:
     assert (answer.outcome, answer.cause) == ("widened", "volatility")
     assert answer.verdict == (
         f"tick {tick}: both sides quoted; the spread is {float(half) / 3:.1f} x its base: "
-        f"volatility {stored['v']:.2f}, range {stored['r']:.2f}"
+        f"volatility {stored['v']:.2f}, range {stored['r']:.2f}, toxicity {stored['toxicity']:.2f}, "
+        f"defence {stored['defence']:.2f}"
     )
     assert any("strategy.volatility_reference_bps 3.0" in fact for fact in facts(answer, "spread"))
 
