@@ -153,15 +153,15 @@ def bases(draw: st.DrawFn) -> chain.Base:
 terms = st.lists(st.tuples(st.just("some_bps"), decimals("0", "1000")), max_size=3).map(tuple)
 
 
-@given(bases(), some_signals(), terms, percents, multiples, decimals("0", "10000"))
+@given(bases(), some_signals(), terms, percents, st.tuples(multiples, decimals("0", "10000")))
 def test_whatever_is_composed_stays_within_its_caps(
     base: chain.Base,
     signals: chain.Signals,
     added: chain.Factors,
     percent: Decimal,
-    most: Decimal,
-    additive: Decimal,
+    caps: tuple[Decimal, Decimal],
 ) -> None:
+    most, additive = caps
     config = configured(
         strategy__max_composed_spread_mult=most, strategy__spread_additive_max_bps=additive
     ).strategy

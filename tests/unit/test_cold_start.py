@@ -9,6 +9,7 @@ import random
 from decimal import Decimal
 from functools import cache
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -84,14 +85,15 @@ def until_both(
     first: int,
     mid: Decimal,
     config: Config,
+    *,
     most: int,
-    **kind: object,
+    **kind: Any,
 ) -> tuple[int, EngineState]:
     """Return after how many healthy ledgers both sides were quoted, and the state then."""
     closed: list[str] = []
     for number in range(most):
         mid = wander(chance, mid)
-        decision = ledger(state, healthy(chance, first + number, mid, **kind), config)  # type: ignore[arg-type]
+        decision = ledger(state, healthy(chance, first + number, mid, **kind), config)
         state = decision.state
         assert state.inventory.fills_base_drops == 0
         closed = [f"{gate.name} {gate.side}: {gate.detail}" for gate in decision.gates]
@@ -117,7 +119,7 @@ def test_a_session_that_starts_from_nothing_quotes_both_sides_without_a_fill(
         1001,
         D(2),
         config,
-        COLD_LEDGERS,
+        most=COLD_LEDGERS,
         trades_a_ledger=trades_a_ledger,
         has_pool=has_pool,
         half_bps=half_bps,
@@ -126,14 +128,14 @@ def test_a_session_that_starts_from_nothing_quotes_both_sides_without_a_fill(
 
 def test_the_offset_model_needs_no_trade_at_all() -> None:
     config, chance = config_of("offset"), random.Random(1)
-    needed, _ = until_both(opened(config), chance, 1001, D(2), config, 20, trades_a_ledger=0)
+    needed, _ = until_both(opened(config), chance, 1001, D(2), config, most=20, trades_a_ledger=0)
     # the opening ledger was the first mid
     assert needed == config.strategy.warmup_ticks - 1
 
 
 def test_a_model_that_distrusts_a_session_without_fills_quotes_all_the_same() -> None:
     config = configured(strategy__model_gating_factor="2", strategy__model_min_fills=1000)
-    needed, state = until_both(opened(config), random.Random(2), 1001, D(2), config, 20)
+    needed, state = until_both(opened(config), random.Random(2), 1001, D(2), config, most=20)
     decision = ledger(state, healthy(random.Random(3), 1001 + needed, D(2)), config)
     assert (decision.quoting, dict(decision.pricing.factors)["model"]) == ("both", 2)
 
@@ -208,7 +210,7 @@ def caused(name: str, last: int) -> Cause:
 @pytest.mark.parametrize("name", sorted(CAUSES))
 def test_a_gate_that_closed_opens_again_without_a_fill(name: str, model: str) -> None:
     config, chance = config_of(model), random.Random(7)
-    needed, state = until_both(opened(config), chance, 1001, D(2), config, COLD_LEDGERS)
+    needed, state = until_both(opened(config), chance, 1001, D(2), config, most=COLD_LEDGERS)
     ledgers, headroom = caused(name, 1000 + needed)
     closed = []
     for snapshot in ledgers:
@@ -218,13 +220,13 @@ def test_a_gate_that_closed_opens_again_without_a_fill(name: str, model: str) ->
     assert closed[-1][0], closed[-1]
     assert closed[-1][1] != "both"
     last, mid = ledgers[-1].ledger_index, ledgers[-1].mid or D(2)
-    until_both(state, chance, last + 1, mid, config, AGAIN_LEDGERS)
+    until_both(state, chance, last + 1, mid, config, most=AGAIN_LEDGERS)
 
 
 @pytest.mark.parametrize("name", ["ToxicFlow", "NoEdgeFlat"])
 def test_what_others_traded_is_forgotten_by_time_when_nobody_trades_any_more(name: str) -> None:
     config = config_of("offset")
-    needed, state = until_both(opened(config), random.Random(7), 1001, D(2), config, COLD_LEDGERS)
+    needed, state = until_both(opened(config), random.Random(7), 1001, D(2), config, most=COLD_LEDGERS)
     ledgers, _ = caused(name, 1000 + needed)
     for snapshot in ledgers:
         decision = ledger(state, snapshot, config)
