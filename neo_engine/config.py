@@ -84,6 +84,27 @@ def _monitor_faults(monitors: MonitorsConfig, live: LiveConfig | None) -> list[s
     return faults
 
 
+#: Keys of `strategy` that must rise from left to right: where a factor begins and where it is greatest.
+RISING_STRATEGY = (
+    ("toxicity_markout_from_bps", "toxicity_markout_full_bps"),
+    ("staleness_from_ticks", "staleness_full_ticks"),
+)
+
+
+def _strategy_faults(strategy: StrategyConfig) -> list[str]:
+    """Return what is wrong between keys of `strategy`."""
+    faults = [
+        f"strategy.{higher} must be greater than strategy.{lower}"
+        for lower, higher in RISING_STRATEGY
+        if getattr(strategy, higher) <= getattr(strategy, lower)
+    ]
+    if strategy.half_spread_max_bps < strategy.half_spread_min_bps:
+        faults.append("strategy.half_spread_max_bps must be at least strategy.half_spread_min_bps")
+    if strategy.glft.half_spread_max_bps < strategy.glft.half_spread_min_bps:
+        faults.append("strategy.glft.half_spread_max_bps must be at least strategy.glft.half_spread_min_bps")
+    return faults
+
+
 class Config(Section):
     """The whole configuration of one session."""
 
@@ -114,12 +135,7 @@ class Config(Section):
             )
         if risk.stale_halt_seconds <= risk.stale_pull_seconds:
             faults.append("risk.stale_halt_seconds must be greater than risk.stale_pull_seconds")
-        if strategy.half_spread_max_bps < strategy.half_spread_min_bps:
-            faults.append("strategy.half_spread_max_bps must be at least strategy.half_spread_min_bps")
-        if strategy.glft.half_spread_max_bps < strategy.glft.half_spread_min_bps:
-            faults.append(
-                "strategy.glft.half_spread_max_bps must be at least strategy.glft.half_spread_min_bps"
-            )
+        faults += _strategy_faults(strategy)
         if self.order_size.base_size_rlusd < self.order_size.min_notional_rlusd:
             faults.append("order_size.base_size_rlusd must be at least order_size.min_notional_rlusd")
         if strategy.ladder_levels * 2 > risk.max_open_orders:

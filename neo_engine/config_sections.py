@@ -26,8 +26,10 @@ NonNegative = Annotated[Exact, Field(ge=0, le=MAX_AMOUNT)]
 Bps = Annotated[Exact, Field(ge=0, le=10_000)]
 PositiveBps = Annotated[Exact, Field(gt=0, le=10_000)]
 Multiple = Annotated[Exact, Field(ge=1, le=100)]
+Doubling = Annotated[Exact, Field(ge=1, le=2)]
 Share = Annotated[Exact, Field(ge=0, le=1)]
 PositiveShare = Annotated[Exact, Field(gt=0, le=1)]
+Horizon = Annotated[int, Field(ge=1, le=60, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 CountOrOff = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 Word32 = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
@@ -117,7 +119,28 @@ class StrategyConfig(Section):
     atr_reference_bps: Positive
     atr_factor_max: Multiple
     spread_factor_max: Multiple
+    max_composed_spread_mult: Multiple
     spread_additive_max_bps: Bps
+    markout_ticks: Horizon
+    toxicity_window_ticks: Count
+    toxicity_min_trades: Count
+    toxicity_flow_from: Share
+    toxicity_markout_from_bps: Bps
+    toxicity_markout_full_bps: PositiveBps
+    toxicity_factor_max: Multiple
+    toxic_close_share: PositiveShare
+    min_edge_bps: Bps
+    edge_flat_share: Share
+    defence_edge_bps: PositiveBps
+    defence_factor_max: Multiple
+    defence_halflife_ticks: Count
+    staleness_from_ticks: CountOrOff
+    staleness_full_ticks: Count
+    staleness_factor_max: Multiple
+    model_min_fills: CountOrOff
+    model_gating_factor: Doubling
+    inventory_factor_from: Share
+    inventory_factor_max: Multiple
     warmup_ticks: CountOrOff
     skew_bps: Bps
     half_spread_min_bps: PositiveBps

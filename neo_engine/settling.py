@@ -35,6 +35,7 @@ from neo_engine.reconciliation.account import NOTHING, answer
 from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, halt_of, reconcile
 from neo_engine.risk import RiskObservation, assess
 from neo_engine.strategy.anchor import is_price
+from neo_engine.strategy.engine import with_fills
 from neo_engine.tick_values import NO_TOUCH, EngineState, Observation, Settled
 
 NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
@@ -77,7 +78,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
         inventory=inventory,
         orders=orders,
         next_order_id=state.next_order_id,
-        strategy=state.strategy,
+        strategy=with_fills(state.strategy, tracked.fills),
         risk=risk.state,
         mark=mark,
         account=account,

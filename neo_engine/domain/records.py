@@ -70,11 +70,20 @@ class FeedFaultRecord(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+#: Names in `Pricing.factors` of what multiplies, so that 1 leaves the spread as it is; for all others 0 does.
+MULTIPLIERS = frozenset(
+    (
+        *("volatility", "range", "toxicity", "defence", "staleness", "model", "inventory", "quota"),
+        *("product", "multiplier"),  # of all of them, before and after their cap
+    )
+)
+
+
 class Pricing(msgspec.Struct, frozen=True, kw_only=True):
     """How the strategy engine came to its quotes this tick; None where a step was not reached.
 
     Prices in RLUSD per XRP, spreads and volatilities in bps (volatility per tick).
-    factors: name -> multiplier or additive bps, in the order composed.
+    factors: name -> factor, additive bps or what they came from, in the order composed (strategy/chain.py).
     """
 
     anchor: Decimal | None

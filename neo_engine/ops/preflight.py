@@ -72,6 +72,7 @@ def preflight(
         return found
     signer, about_key = _key(live, environment)
     found += about_key
+    found.append(checks.start_spread(settings))
     asked, best = _nodes(nodes, settings, live, clock)
     found += asked
     if best is not None:

@@ -19,6 +19,8 @@ from neo_engine.config import Config
 from neo_engine.config_sections import UNSET, LiveConfig
 from neo_engine.domain.assets import currency_code
 from neo_engine.domain.number import drops_from_xrp, plain, xrp_from_drops
+from neo_engine.strategy.chain import MULTIPLIER
+from neo_engine.strategy.signals import KEYS, startup_factors
 from neo_engine.xrpl.server import Json
 
 SYNCED = ("full", "validating", "proposing")
@@ -28,6 +30,7 @@ NO_TRANSFER_FEE = 1_000_000_000  # rippled: parityRate, TransferRate 1
 HISTORY_LEDGERS = 256  # an hour's restart is looked up in it with room to spare
 CLOCK_WARN_SECONDS, CLOCK_FAIL_SECONDS = 5, 20
 LOAD_WARN = 2
+START_MULTIPLIER_BELOW = 2  # from here on a start would be as wide as a market in trouble
 SHOWN_MAX = 10  # offers named one by one
 PROBE_DROPS = 1_000_000
 PROBE_PRICE = 1_000_000  # token per XRP of the simulated ask: nobody takes it
@@ -75,6 +78,19 @@ def config(settings: Config) -> Finding:
     if live.account == UNSET:
         return bad("config", "live.account is unset", "write your account's address there")
     return good("config", f"live, account {live.account}, {settings.pair.quote_currency}")
+
+
+def start_spread(settings: Config) -> Finding:
+    """Check that a session which knows nothing yet quotes near enough to trade, and so to learn."""
+    factors = startup_factors(settings)
+    multiplier = factors.pop(MULTIPLIER)
+    told = f"starts at {plain(multiplier)} x its base"
+    if multiplier < START_MULTIPLIER_BELOW:
+        return good("start spread", told)
+    widest = max(KEYS, key=lambda name: factors[name])
+    key = KEYS[widest]
+    named = f"{told}, not below {START_MULTIPLIER_BELOW}: {widest} {plain(factors[widest])} ({key})"
+    return bad("start spread", named, f"lower {key}")
 
 
 def node_state(info: Json) -> Finding:

@@ -1,7 +1,8 @@
 """The spread step: the stored factors of a tick against the configured base.
 
-Offset model: half-spread = base_offset_bps x multiplier + added bps, within half_spread_min_bps ... max_bps.
-GLFT: there is no base, so the half-spread is only held against its two limits.
+Half-spread = base x multiplier + added bps, within half_spread_min_bps ... max_bps (strategy/chain.py). The
+base of the offset model is base_offset_bps; that of GLFT is computed, so there the half-spread is only held
+against its two limits.
 """
 
 from __future__ import annotations
@@ -9,29 +10,28 @@ from __future__ import annotations
 from decimal import Decimal
 
 from neo_engine.domain.number import NEAREST, ONE, plain
+from neo_engine.domain.records import MULTIPLIERS
 from neo_engine.report.why_rows import Session, Tick
 from neo_engine.report.why_steps import NOT_REACHED, OK, WIDENED, Fact, Step
 from neo_engine.report.why_table import SPREAD
-from neo_engine.state.rows import MULTIPLIERS
+from neo_engine.strategy import chain
+from neo_engine.strategy.signals import KEYS
 
 #: Below this ratio to the base a spread counts as the base's own: the network fee always adds a trifle.
 WIDE_RATIO = Decimal("1.01")
-PRODUCT = "multiplier"  # the product of the other factors, as capped
 IMBALANCE = "imbalance"  # moves the reservation price, not the spread
 CLAMP = "TouchClamp"  # moved out to stay clear of the opposite touch, in bps, one for each side
 #: Stored beside the factors and no cause by themselves: products, inputs, counts.
 _INPUTS = frozenset(
     (
-        *(PRODUCT, IMBALANCE, "quota_headroom_pct", "quota_levels"),
-        *("intensity_a", "intensity_k", "inventory_orders", "width_bps"),  # of the glft model
+        *(chain.PRODUCT, chain.MULTIPLIER, IMBALANCE, "quota_headroom_pct", "quota_levels"),
+        *("flow_imbalance", "taker_markout_bps"),  # behind toxicity
+        *("intensity_a", "intensity_k_raw", "intensity_k", "inventory_orders", "width_bps"),  # of glft
     )
 )
 _TENTH, _HUNDREDTH = Decimal("0.1"), Decimal("0.01")
-_CAPS = {
-    "volatility": "strategy.volatility_factor_max",
-    "range": "strategy.atr_factor_max",
-    PRODUCT: "strategy.spread_factor_max",
-}
+_AGE = "_age_ticks"  # of a signal, behind staleness
+_CAPS = {**KEYS, chain.MULTIPLIER: "strategy.max_composed_spread_mult"}
 _SIGNALS = {"volatility": "strategy.volatility_reference_bps", "range": "strategy.atr_reference_bps"}
 
 
@@ -52,8 +52,12 @@ def wide_from(session: Session) -> Decimal | None:
     return base * WIDE_RATIO if base and session.setting("strategy.model") == "offset" else None
 
 
+def _is_input(name: str) -> bool:
+    return name in _INPUTS or name.endswith(_AGE)
+
+
 def _is_multiplier(name: str) -> bool:
-    return name in MULTIPLIERS or not (name in _INPUTS or name.endswith("_bps") or name.startswith(CLAMP))
+    return name in MULTIPLIERS or not (_is_input(name) or name.endswith("_bps") or name.startswith(CLAMP))
 
 
 def composed(session: Session, tick: Tick) -> Step:
@@ -63,7 +67,7 @@ def composed(session: Session, tick: Tick) -> Step:
         return Step(name=SPREAD, outcome=NOT_REACHED, text="no price was computed in this tick")
     facts = (_half_fact(session, half), *_factor_facts(session, tick))
     ratio = _ratio(session, half)
-    weights = {name: _weight(session, name, value) for name, value in tick.factors if name not in _INPUTS}
+    weights = {name: _weight(session, name, value) for name, value in tick.factors if not _is_input(name)}
     wide = {name: weight for name, weight in weights.items() if weight >= WIDE_RATIO - ONE}
     causes = ", ".join(_told(name, value) for name, value in tick.factors if name in wide)
     size = f"{shown(half)} bps to each side"
@@ -128,7 +132,7 @@ def _factor_facts(session: Session, tick: Tick) -> list[Fact]:
         signal = measured.get(name)
         seen = f" from {plain(signal)} bps a tick" if signal is not None else ""
         cap = _CAPS.get(name)
-        capped = cap is not None and session.number(cap) == value
+        capped = cap is not None and name != chain.MODEL and session.number(cap) == value
         unit = " bps" if name.endswith("_bps") or name.startswith(CLAMP) else ""
         keys = [key for key in (_SIGNALS.get(name), cap) if key is not None]
         facts.append(

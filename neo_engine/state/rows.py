@@ -24,7 +24,7 @@ from neo_engine.domain.fills import Fill
 from neo_engine.domain.market import Level, MarketSnapshot
 from neo_engine.domain.number import NEAREST, issued, plain, xrp_from_drops
 from neo_engine.domain.orders import Order, PreparedTransaction, Quote, TransactionKind, TransactionOutcome
-from neo_engine.domain.records import CapitalRecord, IntentRecord, OutcomeRecord, Touch
+from neo_engine.domain.records import MULTIPLIERS, CapitalRecord, IntentRecord, OutcomeRecord, Touch
 from neo_engine.state.statements import (
     CAPITAL,
     FAULTS,
@@ -49,7 +49,6 @@ _SHOWN = Context(prec=12, rounding=NEAREST)
 _STATISTIC = Context(prec=5, rounding=NEAREST)
 _DECIDED = Context(prec=10, rounding=NEAREST)
 TOUCH_QUANTUM = Decimal("0.0001")  # of the distance columns, in bps: below any price step
-MULTIPLIERS = frozenset(("volatility", "range", "multiplier"))  # factors that 1 leaves as it is, not 0
 SHORT_FACTORS = {  # v_factors has them whole
     "volatility": "v",
     "range": "r",

@@ -12,6 +12,7 @@ one fixed context, no binary float). It never raises for a market, however absur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal, localcontext
 
 import msgspec
@@ -20,14 +21,17 @@ from msgspec.structs import replace
 from neo_engine.config import Config
 from neo_engine.domain.assets import Side
 from neo_engine.domain.errors import InvariantViolation
+from neo_engine.domain.fills import Fill
 from neo_engine.domain.headroom import FULL, Headroom, Quota
 from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import BPS, MILLION, ONE, WORK, ZERO
 from neo_engine.domain.orders import Quote
 from neo_engine.domain.records import Accounts, Gate, Pricing
+from neo_engine.domain.reference import ReferencePrice
 from neo_engine.strategy import gates as gate
-from neo_engine.strategy import glft, intensity, ladder, quota, spread, volatility
+from neo_engine.strategy import glft, intensity, ladder, quota, signals, spread, volatility
 from neo_engine.strategy.anchor import AnchorView, read_anchor
+from neo_engine.strategy.chain import Factors
 
 
 class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,7 @@ class StrategyState(msgspec.Struct, frozen=True, kw_only=True):
     intensity: intensity.IntensityState
     curve: glft.Curve | None
     quota: quota.QuotaState
+    signals: signals.SignalState
 
 
 class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +62,13 @@ def initial_state(config: Config) -> StrategyState:
         intensity=intensity.START,
         curve=None,
         quota=quota.START,
+        signals=signals.start(config.strategy),
     )
+
+
+def with_fills(state: StrategyState, fills: Sequence[Fill]) -> StrategyState:
+    """Return the state with our own fills taken in, whether or not their tick is priced."""
+    return replace(state, signals=signals.heard(state.signals, fills)) if fills else state
 
 
 def evaluate(
@@ -67,10 +78,12 @@ def evaluate(
     config: Config,
     *,
     headroom: Headroom = FULL,
+    reference: ReferencePrice | None = None,
 ) -> StrategyResult:
     """Return the quotes for this snapshot, sorted bid-1, bid-2, ..., ask-1, ..., and every reason.
 
-    headroom: what the venue has left for us (docs/quota.md).
+    headroom: what the venue has left for us (docs/quota.md). reference: a price from elsewhere, if one is
+    configured and has ever been heard.
     """
     with localcontext(WORK):
         left, allowed = quota.heed(state.quota, headroom, config.strategy.ladder_levels)
@@ -78,7 +91,16 @@ def evaluate(
         closed = gate.data_gates(snapshot)
         if closed:
             return _unpriced(state, closed)
-        return _priced(state, snapshot, accounts, config, allowed=allowed, headroom=headroom)
+        left_to_us = _Venue(allowed=allowed, headroom=headroom, reference=reference)
+        return _priced(state, snapshot, accounts, config, left_to_us)
+
+
+class _Venue(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tick is told besides market and inventory."""
+
+    allowed: Quota
+    headroom: Headroom
+    reference: ReferencePrice | None
 
 
 def _unpriced(state: StrategyState, closed: tuple[Gate, ...]) -> StrategyResult:
@@ -102,11 +124,9 @@ def _priced(
     snapshot: MarketSnapshot,
     accounts: Accounts,
     config: Config,
-    *,
-    allowed: Quota,
-    headroom: Headroom,
+    venue: _Venue,
 ) -> StrategyResult:
-    strategy = config.strategy
+    strategy, allowed = config.strategy, venue.allowed
     bid, ask, mid = snapshot.best_bid, snapshot.best_ask, snapshot.mid
     if bid is None or ask is None or mid is None:
         raise InvariantViolation("strategy: a snapshot without a mid passed the data gates")
@@ -118,11 +138,26 @@ def _priced(
     held = accounts.base_drops * view.anchor / MILLION
     share = spread.imbalance(held, accounts.quote, config.inventory.target_xrp_share)
     state = replace(state, quota=quota.force(state.quota, allowed.tier, share))
-    priced = _price(state, snapshot, accounts, config, anchor=view.anchor, share=share, allowed=allowed)
+    reading = signals.read(
+        state.signals,
+        snapshot.ledger_index,
+        share,
+        strategy,
+        reference=venue.reference,
+        warm=(moves.mids >= strategy.warmup_ticks, state.intensity.raw is not None),
+    )
+    terms = spread.cost_terms(view.anchor, snapshot.fee_base_drops, snapshot.transfer_rate, config.order_size)
+    given = _Given(anchor=view.anchor, share=share, allowed=allowed, reading=reading, terms=terms)
+    priced = _price(state, accounts, config, given)
     closed += gate.warmup_gates(moves.mids, None if priced else _trades_seen(state), strategy)
     closed += gate.divergence_gates(view, strategy)
+    closed += gate.viability_gates(spread.floor_bps(terms, strategy), snapshot.pool)
     closed += gate.inventory_gates(accounts, config)
-    closed += quota.quota_gates(state.quota, allowed.tier, headroom)
+    if priced is not None and reading.flow.is_known:
+        half, fee = priced.half_spread_bps, spread.network_fee_bps(terms)
+        closed += gate.toxic_gates(reading.flow, half, strategy)
+        closed += gate.edge_gates(reading.flow, half, fee, share, strategy)
+    closed += quota.quota_gates(state.quota, allowed.tier, venue.headroom)
     rungs: tuple[ladder.Rung, ...] = ()
     if priced is not None:
         rungs = _ladder(priced, snapshot, view, closed, config, levels=allowed.levels)
@@ -163,58 +198,79 @@ def _learn(
         return state
     strategy, before = config.strategy, state.volatility
     moves = volatility.observe(before, mid, snapshot.ledger_index, atr_ticks=strategy.atr_ticks)
+    learnt = state.signals
+    if moves is not before:
+        elapsed = snapshot.ledger_index - before.ledger_index if before.mid is not None else None
+        learnt = signals.observe(learnt, snapshot, mid, elapsed, strategy)
     trades, curve = state.intensity, state.curve
     # Trades are measured from the mid just before them, so a ledger after a gap cannot be used.
     follows = before.mid is not None and snapshot.ledger_index == before.ledger_index + 1
     if strategy.model == "glft" and follows and before.mid is not None:
         trades = intensity.observe(trades, before.mid, snapshot.trades, strategy.glft)
-        if trades.intensity is not None and trades.intensity is not state.intensity.intensity:
+        if trades.raw is not None and trades.raw is not state.intensity.raw:
             gamma = glft.gamma_per_bps(strategy.glft.risk_aversion, config.order_size.base_size_rlusd)
-            curve = glft.solve(trades.intensity, gamma)
-    return replace(state, volatility=moves, outside_ticks=view.outside_ticks, intensity=trades, curve=curve)
+            curve = glft.solve(intensity.effective(trades.raw), gamma)
+    return StrategyState(
+        volatility=moves,
+        outside_ticks=view.outside_ticks,
+        intensity=trades,
+        curve=curve,
+        quota=state.quota,
+        signals=learnt,
+    )
 
 
 def _trades_seen(state: StrategyState) -> int:
     return intensity.total(state.intensity).trades
 
 
+class _Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What a price is made from besides state and accounts. share: the inventory's imbalance."""
+
+    anchor: Decimal
+    share: Decimal
+    allowed: Quota
+    reading: signals.Reading
+    terms: Factors
+
+
 class _Price(msgspec.Struct, frozen=True, kw_only=True):
     reservation: Decimal
     half_spread_bps: Decimal
-    factors: spread.Factors
+    factors: Factors
 
 
-def _price(
-    state: StrategyState,
-    snapshot: MarketSnapshot,
-    accounts: Accounts,
-    config: Config,
-    *,
-    anchor: Decimal,
-    share: Decimal,
-    allowed: Quota,
-) -> _Price | None:
-    """Return reservation price and half-spread, or None while the glft model lacks its estimates.
-
-    share: the inventory's imbalance.
-    """
+def _price(state: StrategyState, accounts: Accounts, config: Config, given: _Given) -> _Price | None:
+    """Return reservation price and half-spread, or None while the glft model lacks its estimates."""
     strategy, volatility_bps = config.strategy, state.volatility.volatility_bps
+    anchor, share, terms, reading = given.anchor, given.share, given.terms, given.reading
     if strategy.model == "offset":
-        terms = spread.cost_terms(anchor, snapshot.fee_base_drops, snapshot.transfer_rate, config.order_size)
         result = spread.offset_spread(
-            volatility_bps, state.volatility.range_bps, terms, strategy, quota=allowed
+            volatility_bps,
+            state.volatility.range_bps,
+            terms,
+            strategy,
+            quota=given.allowed,
+            signals=reading.signals,
         )
         price = spread.reservation(anchor, share, strategy.skew_bps)
-        factors = (*result.factors, ("imbalance", share))
-        return _Price(reservation=price, half_spread_bps=result.half_spread_bps, factors=factors)
-    known = state.intensity.intensity
-    if state.curve is None or known is None or volatility_bps is None:
-        return None
-    held, target = accounts.base_drops * anchor / MILLION, config.inventory.target_xrp_share
-    orders = (held - target * (held + accounts.quote)) / config.order_size.base_size_rlusd
-    result, shift = glft.glft_spread(state.curve, known, volatility_bps, orders, strategy.glft, quota=allowed)
-    price = anchor * (ONE - shift / BPS)
-    return _Price(reservation=price, half_spread_bps=result.half_spread_bps, factors=result.factors)
+        notes: Factors = (("imbalance", share),)
+    else:
+        raw = state.intensity.raw
+        if state.curve is None or raw is None or volatility_bps is None:
+            return None
+        held, target = accounts.base_drops * anchor / MILLION, config.inventory.target_xrp_share
+        orders = (held - target * (held + accounts.quote)) / config.order_size.base_size_rlusd
+        result, shift = glft.glft_spread(
+            state.curve, volatility_bps, orders, terms, strategy, quota=given.allowed, signals=reading.signals
+        )
+        price = anchor * (ONE - shift / BPS)
+        notes = intensity.notes(raw)
+    return _Price(
+        reservation=spread.lean(price, result, share),
+        half_spread_bps=result.half_spread_bps,
+        factors=(*result.factors, *notes, *reading.notes),
+    )
 
 
 def _ladder(

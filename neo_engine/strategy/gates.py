@@ -1,12 +1,14 @@
 """The quote gate: every reason not to quote, as a value with the side it closes and its numbers.
 
 Names are stored and counted, so they never change: the `DataFault` values (data that must not be
-quoted on), Warmup, AnchorDivergence, Inventory and MinNotional.
+quoted on), Warmup, AnchorDivergence, Inventory, MinNotional, Viability, ToxicFlow and NoEdgeFlat.
 
 1. On a data fault nothing is priced: an empty side has no mid, and none is invented.
 2. Numbers are checked here although the feed checks them too: a snapshot is never believed because
    of where it comes from.
 3. Inventory closes only the side that would add to what is held too much of.
+4. No gate waits for something that only quoting can bring. ToxicFlow and NoEdgeFlat are measured from the
+   market's trades alone, are open while too few were seen, and their window moves on by itself.
 """
 
 from __future__ import annotations
@@ -15,21 +17,27 @@ from decimal import Decimal
 
 from neo_engine.config import Config
 from neo_engine.config_sections import StrategyConfig
+from neo_engine.domain.amm import Pool
 from neo_engine.domain.market import DataFault, MarketSnapshot
-from neo_engine.domain.number import BPS, plain, xrp_from_drops
+from neo_engine.domain.number import BPS, ZERO, plain, xrp_from_drops
 from neo_engine.domain.records import Accounts, Gate
 from neo_engine.strategy.anchor import AnchorView, is_empty_pool, is_price, is_sound_pool
+from neo_engine.strategy.toxicity import Flow
 
 WARMUP = "Warmup"
 ANCHOR_DIVERGENCE = "AnchorDivergence"
 INVENTORY = "Inventory"
 MIN_NOTIONAL = "MinNotional"
+VIABILITY = "Viability"
+TOXIC_FLOW = "ToxicFlow"
+NO_EDGE_FLAT = "NoEdgeFlat"
 
 BID = "bid"
 ASK = "ask"
 BOTH = "both"
 
 _CENT = Decimal("0.01")
+_FEE_UNITS_A_BPS = 10  # a pool's trading fee counts hundred-thousandths (xrpl.org, "AMM": TradingFee)
 
 
 def shown(bps: Decimal) -> str:
@@ -107,6 +115,61 @@ def inventory_gates(accounts: Accounts, config: Config) -> tuple[Gate, ...]:
         detail = f"{plain(accounts.quote)} RLUSD held >= {plain(quote_limit)}"
         gates.append(Gate(name=INVENTORY, side=ASK, detail=detail))
     return tuple(gates)
+
+
+def viability_gates(floor_bps: Decimal, pool: Pool | None) -> tuple[Gate, ...]:
+    """Return Viability when the narrowest half-spread lies above the fee of the pool, if there is one.
+
+    Beyond its fee the pool is the cheaper of the two, so it is always taken first and what reaches our
+    offer is what has moved past it (rippled AMMLiquidity.cpp, getOffer).
+    """
+    if pool is None or is_empty_pool(pool):
+        return ()
+    ceiling = Decimal(pool.trading_fee) / _FEE_UNITS_A_BPS
+    if floor_bps <= ceiling:
+        return ()
+    detail = f"half-spread of at least {shown(floor_bps)} bps > {plain(ceiling)} bps, the fee of the pool"
+    return (Gate(name=VIABILITY, side=BOTH, detail=detail),)
+
+
+def toxic_gates(flow: Flow, half_spread_bps: Decimal, config: StrategyConfig) -> tuple[Gate, ...]:
+    """Return ToxicFlow: both sides when takers gain more than the half-spread, else the side they take."""
+    if flow.markout_bps is not None and flow.markout_bps > half_spread_bps:
+        detail = (
+            f"takers gain {shown(flow.markout_bps)} bps in {config.markout_ticks} ledgers > "
+            f"{shown(half_spread_bps)} bps of half-spread"
+        )
+        return (Gate(name=TOXIC_FLOW, side=BOTH, detail=detail),)
+    if flow.share is None or flow.share < config.toxic_close_share:
+        return ()
+    way = "buying" if flow.buys else "selling"
+    detail = (
+        f"{shown(flow.share * 100)} % of the flow is {way} >= {plain(config.toxic_close_share * 100)} %, "
+        f"{flow.trades} trades in {config.toxicity_window_ticks} ledgers"
+    )
+    return (Gate(name=TOXIC_FLOW, side=ASK if flow.buys else BID, detail=detail),)
+
+
+def edge_gates(
+    flow: Flow, half_spread_bps: Decimal, fee_bps: Decimal, imbalance: Decimal, config: StrategyConfig
+) -> tuple[Gate, ...]:
+    """Return NoEdgeFlat when a fill is expected to earn too little; fee_bps: of one transaction.
+
+    imbalance: of the inventory, -1 (no XRP) to +1. When it is flat both sides close, else the one that adds.
+    """
+    if flow.markout_bps is None:
+        return ()
+    edge = half_spread_bps - flow.markout_bps - fee_bps
+    if edge > config.min_edge_bps:
+        return ()
+    detail = (
+        f"{shown(edge)} bps a fill <= {plain(config.min_edge_bps)}: {shown(half_spread_bps)} of half-spread, "
+        f"{shown(flow.markout_bps)} lost to takers, {shown(fee_bps)} of fee"
+    )
+    side = BOTH
+    if abs(imbalance) >= config.edge_flat_share and imbalance != ZERO:
+        side = BID if imbalance > ZERO else ASK
+    return (Gate(name=NO_EDGE_FLAT, side=side, detail=detail),)
 
 
 def min_notional_gate(side: str, slot: str, notional: Decimal, least: Decimal) -> Gate:

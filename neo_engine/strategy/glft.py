@@ -16,7 +16,10 @@ Units here: distances in bps of the anchor, time in ledgers, inventory in orders
 gamma = risk_aversion x base_size_rlusd / 10000 per bps. sigma comes from `volatility`, A and k from
 `intensity`. The costly part (logarithms) depends on A and k alone and is done when they change.
 
->>> curve = solve(Intensity(a=Decimal("0.4"), k=Decimal("0.2")), Decimal("0.00075"))
+The closed form is the base of `chain`. It has the volatility in w, so the factors volatility and range
+stay 1.
+
+>>> curve = solve(EffectiveIntensity(a=Decimal("0.4"), k=Decimal("0.2")), Decimal("0.00075"))
 >>> str(curve.half_spread_bps)[:8], str(curve.width_per_sigma)[:8]
 ('4.990648', '0.112985')
 """
@@ -26,12 +29,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
-from neo_engine.config_sections import GlftConfig
+from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.headroom import Quota
 from neo_engine.domain.number import BPS, ONE, WORK
-from neo_engine.strategy.intensity import Intensity
-from neo_engine.strategy.spread import Factors, Spread, clamp, quota_factors
+from neo_engine.strategy.chain import CALM, Base, Factors, Signals, Spread, clamp, compose
+from neo_engine.strategy.intensity import EffectiveIntensity
 
 _HALF = Decimal("0.5")
 _TWO = Decimal(2)
@@ -53,7 +57,7 @@ def gamma_per_bps(risk_aversion: Decimal, base_size_rlusd: Decimal) -> Decimal:
     return risk_aversion * base_size_rlusd / BPS
 
 
-def solve(intensity: Intensity, gamma: Decimal) -> Curve:
+def solve(intensity: EffectiveIntensity, gamma: Decimal) -> Curve:
     """Return the closed form for this intensity; gamma per bps, both positive."""
     ratio = WORK.divide(gamma, intensity.k)
     if ratio < _RATIO_MIN:
@@ -69,31 +73,29 @@ def solve(intensity: Intensity, gamma: Decimal) -> Curve:
 
 def glft_spread(
     curve: Curve,
-    intensity: Intensity,
     volatility_bps: Decimal,
     inventory_orders: Decimal,
-    config: GlftConfig,
+    terms: Factors,
+    config: StrategyConfig,
     *,
     quota: Quota,
+    signals: Signals = CALM,
 ) -> tuple[Spread, Decimal]:
     """Return the half-spread and by how many bps the reservation price lies below the anchor.
 
     inventory_orders: XRP held above target, in orders of base_size_rlusd. The half-spread stays within
-    glft.half_spread_min_bps ... max_bps, the shift within glft.half_spread_max_bps either way. quota: widens
-    the half-spread as in the offset model, and leaves the shift alone: that one is about inventory.
+    glft.half_spread_min_bps ... max_bps, the shift within glft.half_spread_max_bps either way. No factor and
+    no term touches the shift: that one is about inventory.
     """
-    width = volatility_bps * curve.width_per_sigma
-    half = clamp(
-        (curve.half_spread_bps + width * _HALF) * quota.factor + quota.shadow_bps,
-        config.half_spread_min_bps,
-        config.half_spread_max_bps,
+    width, limits = volatility_bps * curve.width_per_sigma, config.glft
+    base = Base(
+        half_spread_bps=curve.half_spread_bps + width * _HALF,
+        volatility=ONE,
+        range=ONE,
+        min_bps=limits.half_spread_min_bps,
+        max_bps=limits.half_spread_max_bps,
     )
-    shift = clamp(inventory_orders * width, -config.half_spread_max_bps, config.half_spread_max_bps)
-    factors: Factors = (
-        ("intensity_a", intensity.a),
-        ("intensity_k", intensity.k),
-        ("inventory_orders", inventory_orders),
-        ("width_bps", width),
-        *quota_factors(quota),
-    )
-    return Spread(half_spread_bps=half, factors=factors), shift
+    result = compose(base, signals, terms, config, quota=quota)
+    shift = clamp(inventory_orders * width, -limits.half_spread_max_bps, limits.half_spread_max_bps)
+    notes = (("inventory_orders", inventory_orders), ("width_bps", width))
+    return replace(result, factors=(*result.factors, *notes)), shift

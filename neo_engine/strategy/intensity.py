@@ -16,8 +16,15 @@ The cut keeps a few trades against the pool, 30 bps away, from deciding the esti
 3. Old blocks leave the window only while the rest still holds `intensity_min_trades`: a quiet market
    is judged over a longer time (back to the oldest of these trades), never not at all.
 
->>> estimate(Sums(ledgers=50, trades=40, inside=40, depth_bps=Decimal(200)))
-Intensity(a=Decimal('0.4'), k=Decimal('0.2'))
+4. What the trades say (`RawIntensity`) and what the formulas may use (`EffectiveIntensity`) are two types:
+   whether the data suffice is asked of the first, a price is made from the second, and the one cannot be
+   passed for the other.
+
+>>> raw = estimate(Sums(ledgers=50, trades=40, inside=40, depth_bps=Decimal(200)))
+>>> raw
+RawIntensity(raw_a=Decimal('0.4'), raw_k=Decimal('0.2'), trades=40)
+>>> effective(raw)
+EffectiveIntensity(a=Decimal('0.4'), k=Decimal('0.2'))
 """
 
 from __future__ import annotations
@@ -60,8 +67,19 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Intensity(msgspec.Struct, frozen=True, kw_only=True):
-    """A in trades a ledger and side, k per bps."""
+class RawIntensity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the trades say: A in trades a ledger and side, k per bps, and from how many trades.
+
+    raw_k: None when every trade was at the mid, so that no finite k is the likeliest.
+    """
+
+    raw_a: Decimal
+    raw_k: Decimal | None
+    trades: int
+
+
+class EffectiveIntensity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the formulas use: A in trades a ledger and side, k per bps within K_MIN ... K_MAX."""
 
     a: Decimal
     k: Decimal
@@ -72,17 +90,38 @@ class IntensityState(msgspec.Struct, frozen=True, kw_only=True):
 
     blocks: tuple[Sums, ...]
     current: Sums
-    intensity: Intensity | None
+    raw: RawIntensity | None
 
 
 NO_SUMS = Sums(ledgers=0, trades=0, inside=0, depth_bps=ZERO)
-START = IntensityState(blocks=(), current=NO_SUMS, intensity=None)
+START = IntensityState(blocks=(), current=NO_SUMS, raw=None)
 
 
-def estimate(sums: Sums) -> Intensity:
+def estimate(sums: Sums) -> RawIntensity:
     """Return A and k of these statistics; at least one ledger and one trade are needed."""
-    k = K_MAX if not sums.depth_bps else min(max(sums.inside / sums.depth_bps, K_MIN), K_MAX)
-    return Intensity(a=Decimal(sums.trades) / (2 * sums.ledgers), k=k)
+    return RawIntensity(
+        raw_a=Decimal(sums.trades) / (2 * sums.ledgers),
+        raw_k=sums.inside / sums.depth_bps if sums.depth_bps else None,
+        trades=sums.trades,
+    )
+
+
+def effective(raw: RawIntensity) -> EffectiveIntensity:
+    """Return what a price may be made from: k held within its limits."""
+    k = K_MAX if raw.raw_k is None else min(max(raw.raw_k, K_MIN), K_MAX)
+    return EffectiveIntensity(a=raw.raw_a, k=k)
+
+
+def notes(raw: RawIntensity) -> tuple[tuple[str, Decimal], ...]:
+    """Return what is stored of an estimate: A, and k before and after its limits."""
+    used = effective(raw)
+    found = () if raw.raw_k is None else (("intensity_k_raw", raw.raw_k),)
+    return (("intensity_a", used.a), *found, ("intensity_k", used.k))
+
+
+def is_enough(raw: RawIntensity, config: GlftConfig) -> bool:
+    """Tell whether an estimate rests on enough trades to be used."""
+    return raw.trades >= config.intensity_min_trades
 
 
 def total(state: IntensityState) -> Sums:
@@ -117,16 +156,16 @@ def observe(
     if current.ledgers >= max(1, config.intensity_window_ticks // BLOCKS):
         return _close_block(state, current, config)
     state = replace(state, current=current)
-    if state.intensity is None and current.trades:
-        sums = total(state)
-        if sums.trades >= config.intensity_min_trades:
-            return replace(state, intensity=estimate(sums))
+    if state.raw is None and current.trades:
+        found = estimate(total(state))
+        if is_enough(found, config):
+            return replace(state, raw=found)
     return state
 
 
 def _close_block(state: IntensityState, current: Sums, config: GlftConfig) -> IntensityState:
     blocks = (*state.blocks, current)
-    sums = total(IntensityState(blocks=blocks, current=NO_SUMS, intensity=None))
+    sums = total(IntensityState(blocks=blocks, current=NO_SUMS, raw=None))
     while (
         sums.ledgers - blocks[0].ledgers >= config.intensity_window_ticks
         and sums.trades - blocks[0].trades >= config.intensity_min_trades
@@ -140,7 +179,6 @@ def _close_block(state: IntensityState, current: Sums, config: GlftConfig) -> In
         blocks = blocks[1:]
     if len(blocks) > BLOCKS_MAX:
         blocks = (blocks[0].plus(blocks[1]), *blocks[2:])
-    known = sums.trades >= config.intensity_min_trades
-    return IntensityState(
-        blocks=blocks, current=NO_SUMS, intensity=estimate(sums) if known else state.intensity
-    )
+    found = estimate(sums) if sums.trades else None
+    known = found is not None and is_enough(found, config)
+    return IntensityState(blocks=blocks, current=NO_SUMS, raw=found if known else state.raw)

@@ -1,13 +1,13 @@
 """Half-spread and reservation price of the offset model.
 
-    half_spread = base_offset x min(volatility x range, spread_factor_max) x quota
-                  + min(transfer_fee + network_fee + quota_shadow, spread_additive_max_bps)
-    within half_spread_min_bps ... half_spread_max_bps
+    base = base_offset, with the factors
 
     volatility = clamp(volatility_bps / volatility_reference_bps, 1, volatility_factor_max)
     range      = clamp(atr_bps / atr_reference_bps, 1, atr_factor_max)
 
-    reservation = anchor x (1 - skew_bps x imbalance / 10000)
+and terms transfer_fee + network_fee, composed in `chain`;
+
+    reservation = anchor x (1 - skew_bps x imbalance / 10000), and then `lean`
 
 Factors multiply, so a calm market leaves the base offset alone; terms add what a trade really costs:
 half of the issuer's transfer fee (a round trip pays it once, on the token given; xrpl.org, "Transfer
@@ -25,28 +25,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
 from neo_engine.config_sections import OrderSizeConfig, StrategyConfig
-from neo_engine.domain.headroom import Quota, Tier
+from neo_engine.domain.headroom import Quota
 from neo_engine.domain.number import BPS, MILLION, ONE, ZERO
+from neo_engine.strategy.chain import CALM, Base, Factors, Signals, Spread, clamp, compose
 
 NO_TRANSFER_FEE = 1_000_000_000  # TransferRate in billionths (xrpl.org, "Transfer Fees")
+NETWORK_FEE = "network_fee_bps"
 _HALF = Decimal("0.5")
-
-Factors = tuple[tuple[str, Decimal], ...]
-
-
-class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """Distance of the first level from the reservation price, and what it was composed of."""
-
-    half_spread_bps: Decimal
-    factors: Factors
-
-
-def clamp(value: Decimal, low: Decimal, high: Decimal) -> Decimal:
-    """Return `value`, or the nearer of the two ends when it lies outside them."""
-    return low if value < low else high if value > high else value
 
 
 def _factor(value: Decimal | None, reference: Decimal, most: Decimal) -> Decimal:
@@ -57,19 +43,12 @@ def cost_terms(price: Decimal, fee_drops: int, transfer_rate: int, size: OrderSi
     """Return the additive terms in bps: transfer_fee and network_fee, neither below zero."""
     transfer = _HALF * BPS * max(0, transfer_rate - NO_TRANSFER_FEE) / NO_TRANSFER_FEE
     network = max(0, fee_drops) * price / MILLION * BPS / size.base_size_rlusd
-    return (("transfer_fee_bps", transfer), ("network_fee_bps", network))
+    return (("transfer_fee_bps", transfer), (NETWORK_FEE, network))
 
 
-def quota_factors(quota: Quota) -> Factors:
-    """Return what little headroom does to the spread and the ladder, nothing in tier Full (docs/quota.md)."""
-    if quota.tier is Tier.FULL:
-        return ()
-    return (
-        ("quota_headroom_pct", quota.headroom),
-        ("quota", quota.factor),
-        ("quota_shadow_bps", quota.shadow_bps),
-        ("quota_levels", Decimal(quota.levels)),
-    )
+def network_fee_bps(terms: Factors) -> Decimal:
+    """Return the network fee among the terms, in bps of the first order."""
+    return next(value for name, value in terms if name == NETWORK_FEE)
 
 
 def offset_spread(
@@ -79,27 +58,28 @@ def offset_spread(
     config: StrategyConfig,
     *,
     quota: Quota,
+    signals: Signals = CALM,
 ) -> Spread:
     """Return the half-spread of the offset model; an estimate that is None leaves its factor at 1."""
-    volatility = _factor(volatility_bps, config.volatility_reference_bps, config.volatility_factor_max)
-    moves = _factor(atr_bps, config.atr_reference_bps, config.atr_factor_max)
-    multiplier = min(volatility * moves, config.spread_factor_max)
-    added = min(sum((term for _, term in terms), quota.shadow_bps), config.spread_additive_max_bps)
-    half = clamp(
-        config.base_offset_bps * multiplier * quota.factor + added,
-        config.half_spread_min_bps,
-        config.half_spread_max_bps,
+    base = Base(
+        half_spread_bps=config.base_offset_bps,
+        volatility=_factor(volatility_bps, config.volatility_reference_bps, config.volatility_factor_max),
+        range=_factor(atr_bps, config.atr_reference_bps, config.atr_factor_max),
+        min_bps=config.half_spread_min_bps,
+        max_bps=config.half_spread_max_bps,
     )
-    return Spread(
-        half_spread_bps=half,
-        factors=(
-            ("volatility", volatility),
-            ("range", moves),
-            ("multiplier", multiplier),
-            *terms,
-            *quota_factors(quota),
-        ),
-    )
+    return compose(base, signals, terms, config, quota=quota)
+
+
+def floor_bps(terms: Factors, config: StrategyConfig) -> Decimal:
+    """Return the narrowest half-spread that configuration and costs allow.
+
+    The glft model may go down to its own minimum; the offset model asks for its base and the costs.
+    """
+    if config.model == "glft":
+        return config.glft.half_spread_min_bps
+    costs = min(sum((term for _, term in terms), ZERO), config.spread_additive_max_bps)
+    return clamp(config.base_offset_bps + costs, config.half_spread_min_bps, config.half_spread_max_bps)
 
 
 def imbalance(base_value: Decimal, quote_value: Decimal, target: Decimal) -> Decimal:
@@ -118,3 +98,18 @@ def imbalance(base_value: Decimal, quote_value: Decimal, target: Decimal) -> Dec
 def reservation(anchor: Decimal, imbalance_share: Decimal, skew_bps: Decimal) -> Decimal:
     """Return the price around which both sides quote, given the imbalance (-1 ... +1)."""
     return anchor * (ONE - skew_bps * imbalance_share / BPS)
+
+
+def lean(price: Decimal, spread: Spread, imbalance_share: Decimal) -> Decimal:
+    """Return the reservation price at which the factor `inventory` moves one side only.
+
+    One half-spread serves both sides. Its inventory factor is meant for the side that adds to the
+    imbalance, so the price is moved until the side that reduces it stands where it would without the
+    factor: never further away because there is more to reduce.
+    """
+    wide, even = spread.half_spread_bps, spread.even_bps
+    if wide == even or wide >= BPS:
+        return price
+    if imbalance_share > 0:
+        return price * (BPS + even) / (BPS + wide)
+    return price * (BPS - even) / (BPS - wide)

@@ -75,7 +75,7 @@ def observe(state: VolatilityState, mid: Decimal, ledger_index: int, *, atr_tick
         square, move = square / elapsed, move / elapsed
     variance, range_bps = square, move
     if state.variance is not None and state.range_bps is not None:
-        kept, floor = _power(state.decay, elapsed), ONE / state.mids
+        kept, floor = power(state.decay, elapsed), ONE / state.mids
         variance = state.variance + max(ONE - kept, floor) * (square - state.variance)
         weight = max(min(ONE, Decimal(elapsed) / atr_ticks), floor)
         range_bps = state.range_bps + weight * (move - state.range_bps)
@@ -89,7 +89,7 @@ def observe(state: VolatilityState, mid: Decimal, ledger_index: int, *, atr_tick
     )
 
 
-def _power(decay: Decimal, ledgers: int) -> Decimal:
+def power(decay: Decimal, ledgers: int) -> Decimal:
     """Return decay^ledgers by plain products: their rounding is the same everywhere, `**` need not be."""
     kept = decay
     for _ in range(ledgers - 1):

@@ -182,6 +182,16 @@ def test_all_faults_are_reported_at_once(paper_yaml: str) -> None:
             "16",
             "order_size.base_size_rlusd must be at least order_size.min_notional_rlusd",
         ),
+        (
+            "toxicity_markout_full_bps",
+            "3.0",
+            "strategy.toxicity_markout_full_bps must be greater than strategy.toxicity_markout_from_bps",
+        ),
+        (
+            "staleness_full_ticks",
+            "10",
+            "strategy.staleness_full_ticks must be greater than strategy.staleness_from_ticks",
+        ),
         ("max_open_orders", "1", "risk.max_open_orders must be at least twice strategy.ladder_levels"),
         ("offer_refresh_seconds", "600", "must be less than execution.offer_lifetime_seconds"),
     ],

@@ -167,7 +167,18 @@ def test_a_healthy_account_on_a_healthy_node_passes_every_check(tmp_path: Path) 
     assert ills(found) == {}
     assert ills(found, Status.WARN) == {}
     assert set(found) == {
-        *("config", "key", "node", "ledger", "network", "clock", "issuer", "transfer fee", "tick size"),
+        *(
+            "config",
+            "key",
+            "start spread",
+            "node",
+            "ledger",
+            "network",
+            "clock",
+            "issuer",
+            "transfer fee",
+            "tick size",
+        ),
         *("fees", "account", "authority", "trust line", "reserve", "offers", "tickets", "trial order"),
         *("database", "kill switch", "disk", "engine", "sqlite"),
     }
@@ -188,6 +199,27 @@ def test_a_preflight_asks_and_changes_nothing() -> None:
 
 
 # config and key
+
+
+@pytest.mark.parametrize(
+    ("factor", "ill"),
+    [
+        ("1.999999", {}),
+        (
+            "2.0",
+            {"start spread": "starts at 2 x its base, not below 2: model 2 (strategy.model_gating_factor)"},
+        ),
+    ],
+)
+def test_a_start_at_twice_the_base_fails_and_names_factor_and_key(factor: str, ill: dict[str, str]) -> None:
+    found = look(healthy(), ("model_gating_factor: 1.0 ", f"model_gating_factor: {factor} "))
+    assert ills(found) == ill
+
+
+def test_a_factor_that_its_cap_hides_does_not_fail() -> None:
+    hidden = ("max_composed_spread_mult: 10.0 ", "max_composed_spread_mult: 1.5 ")
+    found = look(healthy(), ("model_gating_factor: 1.0 ", "model_gating_factor: 2.0 "), hidden)
+    assert found["start spread"][0].found == "starts at 1.5 x its base"
 
 
 def test_a_paper_configuration_fails_at_once() -> None:

@@ -7,9 +7,21 @@ from decimal import Decimal
 import pytest
 
 from neo_engine.domain.assets import Side
+from neo_engine.domain.headroom import quota
 from neo_engine.domain.market import DataFault
 from neo_engine.domain.number import ZERO
-from neo_engine.strategy import gates, glft, intensity, ladder, spread, volatility
+from neo_engine.strategy import (
+    chain,
+    defence,
+    gates,
+    glft,
+    intensity,
+    ladder,
+    spread,
+    staleness,
+    toxicity,
+    volatility,
+)
 from tests.conftest import ROOT
 from tests.unit.strategy_fixture import PLENTY, configured, holding, market, pool, run
 
@@ -95,10 +107,10 @@ def test_example_2_volatility_and_range() -> None:
 
 
 def test_example_3_the_glft_closed_form() -> None:
-    known = intensity.estimate(intensity.Sums(ledgers=50, trades=40, inside=40, depth_bps=Decimal(200)))
-    curve = glft.solve(known, glft.gamma_per_bps(Decimal("0.5"), Decimal(15)))
+    raw = intensity.estimate(intensity.Sums(ledgers=50, trades=40, inside=40, depth_bps=Decimal(200)))
+    curve = glft.solve(intensity.effective(raw), glft.gamma_per_bps(Decimal("0.5"), Decimal(15)))
     result, shift = glft.glft_spread(
-        curve, known, Decimal("2.5"), Decimal(3), configured().strategy.glft, quota=PLENTY
+        curve, Decimal("2.5"), Decimal(3), (), configured().strategy, quota=PLENTY
     )
     assert_as_stated(3, {"half_spread_bps": result.half_spread_bps, "shift_bps": shift})
 
@@ -113,10 +125,57 @@ def test_example_4_kept_off_the_touch() -> None:
     assert rung.clamp_bps > ZERO
 
 
+def test_example_5_factors_that_compound() -> None:
+    config = configured(
+        strategy__base_offset_bps="3",
+        strategy__toxicity_flow_from="0.8",
+        strategy__toxicity_factor_max="2",
+        strategy__defence_edge_bps="10",
+        strategy__defence_factor_max="2",
+        strategy__staleness_from_ticks=10,
+        strategy__staleness_full_ticks=30,
+        strategy__staleness_factor_max="1.5",
+        strategy__inventory_factor_from="0.7",
+        strategy__inventory_factor_max="1.5",
+        strategy__max_composed_spread_mult="10",
+    ).strategy
+    flow = toxicity.Flow(trades=40, share=Decimal("0.9"), buys=True, markout_bps=None)
+    factors = chain.Signals(
+        toxicity=toxicity.factor(
+            flow, flow_from=config.toxicity_flow_from, markout=(Decimal(3), Decimal(8)), most=Decimal(2)
+        ),
+        defence=defence.loss_factor(Decimal(15), config.defence_edge_bps, config.defence_factor_max),
+        staleness=staleness.factor((("pool", 20),), fresh=10, full=30, most=config.staleness_factor_max),
+        model=Decimal(1),
+        inventory=chain.rise(Decimal("0.85"), config.inventory_factor_from, Decimal(1), Decimal("1.5")),
+    )
+    terms = (("network_fee_bps", Decimal("0.014")),)
+    moves = config.volatility_reference_bps * Decimal("1.5")
+    full, short = (
+        spread.offset_spread(moves, None, terms, config, quota=quota(Decimal(left), 1), signals=factors)
+        for left in (100, 25)
+    )
+    price = spread.lean(Decimal(2), full, Decimal("0.85"))
+    told, told_short = dict(full.factors), dict(short.factors)
+    assert_as_stated(
+        5,
+        {
+            **{name: told[name] for name in ("toxicity", "defence", "staleness", "inventory", "product")},
+            "half_spread_bps": full.half_spread_bps,
+            "reservation": price,
+            "ask": price * (1 + full.half_spread_bps / 10_000),
+            "product at 25 % headroom": told_short["product"],
+            "multiplier at 25 % headroom": told_short["multiplier"],
+            "half_spread_bps at 25 % headroom": short.half_spread_bps,
+        },
+    )
+
+
 @pytest.mark.parametrize(
     "name",
     [fault.value for fault in DataFault]
-    + [gates.WARMUP, gates.ANCHOR_DIVERGENCE, gates.INVENTORY, gates.MIN_NOTIONAL],
+    + [gates.WARMUP, gates.ANCHOR_DIVERGENCE, gates.INVENTORY, gates.MIN_NOTIONAL]
+    + [gates.VIABILITY, gates.TOXIC_FLOW, gates.NO_EDGE_FLAT],
 )
 def test_every_gate_is_documented(name: str) -> None:
     assert f"`{name}`" in PAGE

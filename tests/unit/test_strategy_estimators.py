@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from pathlib import Path
 
+import mypy.api
 import pytest
 
 from neo_engine.domain.assets import Side
 from neo_engine.domain.market import MarketTrade
 from neo_engine.strategy import glft, intensity, volatility
-from neo_engine.strategy.intensity import BLOCKS_MAX, Intensity, Sums
+from neo_engine.strategy.intensity import BLOCKS_MAX, EffectiveIntensity, RawIntensity, Sums
 from tests.unit.strategy_fixture import configured
 
 GLFT = configured(strategy__glft__intensity_window_ticks=24, strategy__glft__intensity_min_trades=4)
@@ -88,20 +90,60 @@ def test_depth_is_measured_from_the_mid_on_the_takers_side() -> None:
 
 def test_the_estimate_is_the_maximum_likelihood_of_a_cut_exponential() -> None:
     # 2 uncut trades over 29 bps of depth; 3 trades in one ledger, two sides.
-    assert intensity.estimate(Sums(ledgers=1, trades=3, inside=2, depth_bps=Decimal(29))) == Intensity(
-        a=Decimal("1.5"), k=Decimal(2) / Decimal(29)
+    assert intensity.estimate(Sums(ledgers=1, trades=3, inside=2, depth_bps=Decimal(29))) == RawIntensity(
+        raw_a=Decimal("1.5"), raw_k=Decimal(2) / Decimal(29), trades=3
     )
 
 
 @pytest.mark.parametrize(
-    ("sums", "k"),
+    ("sums", "raw_k", "k"),
     [
-        (Sums(ledgers=1, trades=3, inside=3, depth_bps=Decimal(0)), intensity.K_MAX),
-        (Sums(ledgers=1, trades=3, inside=0, depth_bps=Decimal(60)), intensity.K_MIN),
+        (Sums(ledgers=1, trades=3, inside=3, depth_bps=Decimal(0)), None, intensity.K_MAX),
+        (Sums(ledgers=1, trades=3, inside=3, depth_bps=Decimal("0.1")), Decimal(30), intensity.K_MAX),
+        (Sums(ledgers=1, trades=3, inside=3, depth_bps=Decimal("0.3")), Decimal(10), intensity.K_MAX),
+        (Sums(ledgers=1, trades=3, inside=3, depth_bps=Decimal("0.4")), Decimal("7.5"), Decimal("7.5")),
+        (Sums(ledgers=1, trades=3, inside=0, depth_bps=Decimal(60)), Decimal(0), intensity.K_MIN),
     ],
 )
-def test_k_stays_within_its_limits(sums: Sums, k: Decimal) -> None:
-    assert intensity.estimate(sums).k == k
+def test_the_raw_k_is_what_the_trades_say_and_the_effective_one_stays_within_its_limits(
+    sums: Sums, raw_k: Decimal | None, k: Decimal
+) -> None:
+    raw = intensity.estimate(sums)
+    assert raw.raw_k == raw_k
+    assert intensity.effective(raw) == EffectiveIntensity(a=raw.raw_a, k=k)
+    stored = dict(intensity.notes(raw))
+    assert (stored.get("intensity_k_raw"), stored["intensity_k"]) == (raw_k, k)
+
+
+@pytest.mark.parametrize(("trades", "enough"), [(3, False), (4, True)])
+def test_whether_the_data_suffice_is_asked_of_the_raw_estimate(trades: int, enough: bool) -> None:
+    raw = RawIntensity(raw_a=Decimal(1), raw_k=Decimal(1), trades=trades)
+    assert intensity.is_enough(raw, GLFT.strategy.glft) is enough
+
+
+MIXED = """
+from decimal import Decimal
+from neo_engine.config_sections import GlftConfig
+from neo_engine.strategy import glft, intensity
+
+def wrong(raw: intensity.RawIntensity, used: intensity.EffectiveIntensity, config: GlftConfig) -> None:
+    glft.solve(raw, Decimal(1))
+    intensity.is_enough(used, config)
+    used.raw_k
+    raw.k
+
+def right(raw: intensity.RawIntensity, config: GlftConfig) -> None:
+    intensity.is_enough(raw, config)
+    glft.solve(intensity.effective(raw), Decimal(1))
+"""
+
+
+def test_the_type_checker_refuses_one_intensity_for_the_other(tmp_path: Path) -> None:
+    source = tmp_path / "mixed.py"
+    source.write_text(MIXED, encoding="utf-8")
+    out, _, status = mypy.api.run(["--strict", "--no-error-summary", str(source)])
+    refused = {int(line.split(":")[1]) for line in out.splitlines() if ": error:" in line}
+    assert (status, refused) == (1, {7, 8, 9, 10}), out
 
 
 def watch_trades(count: int, *, every: int, state: intensity.IntensityState) -> intensity.IntensityState:
@@ -112,22 +154,22 @@ def watch_trades(count: int, *, every: int, state: intensity.IntensityState) -> 
 
 
 def test_the_first_estimate_comes_with_the_least_number_of_trades() -> None:
-    assert watch_trades(3, every=1, state=intensity.START).intensity is None
-    assert watch_trades(4, every=1, state=intensity.START).intensity is not None
+    assert watch_trades(3, every=1, state=intensity.START).raw is None
+    assert watch_trades(4, every=1, state=intensity.START).raw is not None
 
 
 def test_a_quiet_market_is_judged_over_a_longer_time_than_the_window() -> None:
     # One trade in 40 ledgers: the window of 24 never holds four of them, 160 ledgers do.
-    assert watch_trades(159, every=40, state=intensity.START).intensity is None
+    assert watch_trades(159, every=40, state=intensity.START).raw is None
     state = watch_trades(160, every=40, state=intensity.START)
     # Blocks of two ledgers: the 38 ledgers before the first trade's block are not needed any more.
-    assert state.intensity == Intensity(a=Decimal(4) / 244, k=Decimal("0.2"))
+    assert state.raw == RawIntensity(raw_a=Decimal(4) / 244, raw_k=Decimal("0.2"), trades=4)
 
 
 def test_old_blocks_leave_the_window_of_a_busy_market() -> None:
     state = watch_trades(500, every=1, state=intensity.START)
     assert intensity.total(state).ledgers == 24
-    assert state.intensity == Intensity(a=Decimal("0.5"), k=Decimal("0.2"))
+    assert state.raw == RawIntensity(raw_a=Decimal("0.5"), raw_k=Decimal("0.2"), trades=24)
 
 
 def test_the_memory_of_a_dead_market_stays_bounded() -> None:
@@ -141,7 +183,7 @@ def test_the_memory_of_a_dead_market_stays_bounded() -> None:
     [("0.4", "0.2", "0.00075"), ("1.5", "3", "0.05"), ("0.01", "0.001", "2"), ("0.3", "0.15", "1E-6")],
 )
 def test_the_closed_form_agrees_with_the_paper(a: str, k: str, gamma: str) -> None:
-    curve = glft.solve(Intensity(a=Decimal(a), k=Decimal(k)), Decimal(gamma))
+    curve = glft.solve(EffectiveIntensity(a=Decimal(a), k=Decimal(k)), Decimal(gamma))
     fa, fk, fg = float(a), float(k), float(gamma)
     assert math.isclose(float(curve.half_spread_bps), math.log1p(fg / fk) / fg, rel_tol=1e-9)
     width = math.sqrt(fg / (2 * fk * fa) * math.exp((1 + fk / fg) * math.log1p(fg / fk)))
@@ -150,6 +192,6 @@ def test_the_closed_form_agrees_with_the_paper(a: str, k: str, gamma: str) -> No
 
 def test_a_vanishing_risk_aversion_gives_the_limits_of_the_formulas() -> None:
     # ln(1 + g/k)/g -> 1/k and (1 + g/k)^(1 + k/g) -> e.
-    curve = glft.solve(Intensity(a=Decimal("0.4"), k=Decimal("0.2")), Decimal("1E-15"))
+    curve = glft.solve(EffectiveIntensity(a=Decimal("0.4"), k=Decimal("0.2")), Decimal("1E-15"))
     assert curve.half_spread_bps == 5
     assert math.isclose(float(curve.width_per_sigma), math.sqrt(1e-15 / 0.16 * math.e), rel_tol=1e-12)

@@ -59,7 +59,8 @@ COST = BASE - 3  # the network fee of one transaction
 @pytest.mark.parametrize("percent", [100, 75, 50])
 def test_in_tier_full_everything_is_as_without_a_headroom(percent: int) -> None:
     assert quoted(percent).quotes == evaluate(initial_state(CONFIG), CALM, BALANCED, CONFIG).quotes
-    assert not [name for name, _ in quoted(percent).pricing.factors if name.startswith("quota")]
+    stored = [one for one in quoted(percent).pricing.factors if one[0].startswith("quota")]
+    assert stored == [("quota", 1)]
 
 
 @pytest.mark.parametrize(
@@ -79,12 +80,12 @@ def test_the_limits_of_the_spread_hold_under_the_widest_quota() -> None:
 
 
 def test_the_glft_spread_is_widened_alike_and_its_inventory_shift_is_not() -> None:
-    known = intensity.estimate(intensity.Sums(ledgers=50, trades=40, inside=40, depth_bps=D(200)))
-    curve = glft.solve(known, glft.gamma_per_bps(D("0.5"), D(15)))
-    settings = configured(strategy__glft__half_spread_max_bps="60").strategy.glft
+    raw = intensity.estimate(intensity.Sums(ledgers=50, trades=40, inside=40, depth_bps=D(200)))
+    curve = glft.solve(intensity.effective(raw), glft.gamma_per_bps(D("0.5"), D(15)))
+    settings = configured(strategy__glft__half_spread_max_bps="60").strategy
     _, some = heed(START, left(25), 1)
-    plain, moved = glft.glft_spread(curve, known, D("2.5"), D(3), settings, quota=PLENTY)
-    wide, moved_too = glft.glft_spread(curve, known, D("2.5"), D(3), settings, quota=some)
+    plain, moved = glft.glft_spread(curve, D("2.5"), D(3), (), settings, quota=PLENTY)
+    wide, moved_too = glft.glft_spread(curve, D("2.5"), D(3), (), settings, quota=some)
     assert (wide.half_spread_bps, moved_too) == (2 * plain.half_spread_bps, moved)
 
 

@@ -56,9 +56,8 @@ def test_costs_add_to_the_spread_up_to_their_cap_and_are_named() -> None:
     result = spread.offset_spread(None, None, terms, CONFIG, quota=PLENTY)
     assert result.half_spread_bps == 10
     assert [name for name, _ in result.factors] == [
-        "volatility",
-        "range",
-        "multiplier",
+        *("volatility", "range", "toxicity", "defence", "staleness", "model", "inventory", "quota"),
+        *("product", "multiplier"),
         "transfer_fee_bps",
         "network_fee_bps",
     ]

@@ -165,7 +165,8 @@ def test_a_wide_spread_names_its_factors(hostile: Path) -> None:
     assert (answer.outcome, answer.cause) == ("widened", "volatility")
     assert answer.verdict == (
         f"tick {tick}: both sides quoted; the spread is {float(half) / 3:.1f} x its base: "
-        f"volatility {stored['v']:.2f}, range {stored['r']:.2f}"
+        f"volatility {stored['v']:.2f}, range {stored['r']:.2f}, toxicity {stored['toxicity']:.2f}, "
+        f"defence {stored['defence']:.2f}"
     )
     assert any("strategy.volatility_reference_bps 3.0" in fact for fact in facts(answer, "spread"))
 
@@ -263,6 +264,26 @@ def test_little_headroom_widens_by_its_factor_and_not_by_its_counts(tmp_path: Pa
         "tick 15: both sides quoted; the spread is 2.1 x its base: quota 2, quota_shadow 0.3 bps"
     )
     assert answer.cause == "quota"
+
+
+def test_a_factor_of_the_chain_is_the_cause_and_what_is_behind_it_only_a_fact(tmp_path: Path) -> None:
+    factors = (
+        *(("volatility", Decimal(1)), ("toxicity", Decimal(2)), ("staleness", Decimal("1.25"))),
+        *(("model", Decimal(1)), ("product", Decimal("2.5")), ("multiplier", Decimal("2.5"))),
+        *(("flow_imbalance", Decimal("-0.99")), ("taker_markout_bps", Decimal(9))),
+        ("pool_age_ticks", Decimal(20)),
+    )
+    pricing = replace(work.intent(15).pricing, half_spread_bps=Decimal("7.5"), factors=factors)
+    quotes = work.intent(15).quotes
+    answer = ask(written(tmp_path / "neo.db", quiet(15, pricing=pricing, quotes=quotes, quoting="both")), 15)
+    assert answer.verdict == (
+        "tick 15: both sides quoted; the spread is 2.5 x its base: toxicity 2, staleness 1.25"
+    )
+    assert answer.cause == "toxicity"
+    told = facts(answer, "spread")
+    assert "toxicity: 2, at its cap [strategy.toxicity_factor_max 2.0]" in told
+    assert "pool_age_ticks: 20" in told
+    assert "multiplier: 2.5 [strategy.max_composed_spread_mult 10.0]" in told
 
 
 def test_two_closed_sides_are_no_quotes_with_both_reasons(tmp_path: Path) -> None:
