@@ -253,6 +253,15 @@ def find_tick(connection: sqlite3.Connection, session: Session, tick: int | None
     return _tick_of(row)
 
 
+def last_ledger(connection: sqlite3.Connection, session: Session, tick: Tick) -> Tick | None:
+    """Return the last tick with a ledger up to `tick`, None before the first."""
+    row = connection.execute(
+        "SELECT * FROM ticks WHERE id BETWEEN ? AND ? AND kind = 'ledger' ORDER BY id DESC LIMIT 1",
+        (session.session_id << TICK_BITS, session.session_id << TICK_BITS | tick.tick),
+    ).fetchone()
+    return None if row is None else _tick_of(row)
+
+
 def find_time(connection: sqlite3.Connection, session: Session, at: str) -> Tick:
     """Return the last tick whose ledger closed at or before a time.
 

@@ -1,12 +1,13 @@
 """The quote gate: every reason not to quote, as a value with the side it closes and its numbers.
 
 Names are stored and counted, so they never change: the `DataFault` values (data that must not be
-quoted on), Warmup, AnchorDivergence, Inventory and MinNotional.
+quoted on), Warmup, AnchorDivergence, Inventory, MinNotional and Manual.
 
 1. On a data fault nothing is priced: an empty side has no mid, and none is invented.
 2. Numbers are checked here although the feed checks them too: a snapshot is never believed because
    of where it comes from.
 3. Inventory closes only the side that would add to what is held too much of.
+4. Manual closes what the operator ordered, for as long as the order stands, and waits for nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from neo_engine.config import Config
 from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.market import DataFault, MarketSnapshot
 from neo_engine.domain.number import BPS, plain, xrp_from_drops
+from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import Accounts, Gate
 from neo_engine.strategy.anchor import AnchorView, is_empty_pool, is_price, is_sound_pool
 
@@ -24,6 +26,7 @@ WARMUP = "Warmup"
 ANCHOR_DIVERGENCE = "AnchorDivergence"
 INVENTORY = "Inventory"
 MIN_NOTIONAL = "MinNotional"
+MANUAL = "Manual"
 
 BID = "bid"
 ASK = "ask"
@@ -113,6 +116,11 @@ def min_notional_gate(side: str, slot: str, notional: Decimal, least: Decimal) -
     """Return MinNotional for a level that is worth less than the smallest order sent."""
     detail = f"{slot} is worth {shown(notional)} RLUSD < {plain(least)}"
     return Gate(name=MIN_NOTIONAL, side=side, detail=detail)
+
+
+def manual_gates(pause: Pause | None) -> tuple[Gate, ...]:
+    """Return Manual for the sides that the operator has closed, with who, when and why."""
+    return () if pause is None else (Gate(name=MANUAL, side=pause.side, detail=pause.told),)
 
 
 def is_open(gates: tuple[Gate, ...], side: str) -> bool:

@@ -20,6 +20,7 @@ LAYERS = {
     "neo_engine.cli_data": ENTRY,
     "neo_engine.cli_kill": ENTRY,
     "neo_engine.cli_live": ENTRY,
+    "neo_engine.cli_pause": ENTRY,
     "neo_engine.cli_preflight": ENTRY,
     "neo_engine.cli_record": ENTRY,
     "neo_engine.cli_session": ENTRY,
