@@ -18,6 +18,7 @@ from neo_engine import (
     __version__,
     cli_audit,
     cli_data,
+    cli_incident,
     cli_kill,
     cli_live,
     cli_pause,
@@ -193,6 +194,7 @@ def engine_parser() -> argparse.ArgumentParser:
 
     _data_verbs(verb)
     cli_why.add_verbs(verb)
+    cli_incident.add_verb(verb)
     cli_pause.add_verbs(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
