@@ -67,10 +67,12 @@ def write_bundle(
         (part / MANIFEST).write_bytes(_json(manifest))
         part.rename(folder)
     except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
         raise StateError(
             f"{folder}: cannot be written ({error.strerror}); name another folder with --to"
         ) from error
+    finally:
+        if part.exists():  # it has its own name otherwise
+            shutil.rmtree(part, ignore_errors=True)
     return (*known, MANIFEST)
 
 
