@@ -99,8 +99,8 @@ def _state(case: Case) -> dict[str, Any]:
         "SELECT * FROM sessions WHERE session_id = ?", (case.session.session_id,)
     ).fetchone()
     session = {name: row[name] for name in row.keys() if name != "config_json"}  # noqa: SIM118
-    for name in ("summary_json",):
-        session[name] = None if session[name] is None else json.loads(session[name])
+    if session["summary_json"] is not None:
+        session["summary_json"] = json.loads(session["summary_json"])
     return {
         "session": session,
         "engine_state": engine_state(case.connection),
