@@ -18,8 +18,10 @@ from neo_engine import (
     __version__,
     cli_audit,
     cli_data,
+    cli_incident,
     cli_kill,
     cli_live,
+    cli_pause,
     cli_preflight,
     cli_record,
     cli_session,
@@ -192,6 +194,8 @@ def engine_parser() -> argparse.ArgumentParser:
 
     _data_verbs(verb)
     cli_why.add_verbs(verb)
+    cli_incident.add_verb(verb)
+    cli_pause.add_verbs(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")

@@ -26,12 +26,13 @@ from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError, St
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUpdate
 from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction
+from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fingerprint import START, extend
 from neo_engine.loop_records import intent_record
 from neo_engine.ops.clock import iso
-from neo_engine.ports import FeedItem, KillRequest, VenueReport
+from neo_engine.ports import FeedItem, KillRequest, PauseRequest, VenueReport
 from neo_engine.session import (
     Session,
     SessionResult,
@@ -40,6 +41,7 @@ from neo_engine.session import (
     bare_cancels,
     drift,
     opening_events,
+    pause_told,
     session_start,
     tell_beginning,
     where,
@@ -84,6 +86,7 @@ class MainLoop:
         self._decision: Decision | None = None
         self._waiting: list[CapitalEvent] = []
         self._kill: KillRequest | None = None
+        self._pause: Pause | None = None
         self._signal: Halt | None = None
         self._known_capital: set[str] = set()
 
@@ -170,6 +173,9 @@ class MainLoop:
         for request in self._s.control.poll():
             if isinstance(request, KillRequest):
                 self._kill = self._kill or request
+            elif isinstance(request, PauseRequest):
+                self._pause = request.pause
+                log.warning("%s", pause_told(request.pause))
             elif request.request_id in self._known_capital:
                 self._s.control.done(request)  # asked twice, or a crash came between its effect and this
             else:
@@ -251,6 +257,7 @@ class MainLoop:
             faults=faults,
             capital=capital,
             stop=self._stop(close_time),
+            pause=self._pause,
         )
 
     def _tick(self, seen: Observation) -> None:

@@ -23,6 +23,7 @@ from neo_engine.domain.orders import (
     SubmitOutcome,
     TransactionOutcome,
 )
+from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
 
 FeedItem = LedgerUpdate | LedgerFault | FeedSilence | FeedEnd
@@ -175,7 +176,13 @@ class KillRequest(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-ControlRequest = KillRequest | CapitalEvent
+class PauseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's order about quoting changed; pause: the one in force now, None when there is none."""
+
+    pause: Pause | None
+
+
+ControlRequest = KillRequest | PauseRequest | CapitalEvent
 
 
 class Control(Protocol):

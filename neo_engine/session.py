@@ -20,6 +20,7 @@ from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import ZERO, plain, xrp_from_drops
 from neo_engine.domain.orders import CancelOrder, Order
+from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
 from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.fingerprint import START
@@ -160,6 +161,13 @@ def tell_beginning(session: Session, session_id: int) -> None:
         session.pair.rpartition("/")[2],
         session.seed,
     )
+
+
+def pause_told(pause: Pause | None) -> str:
+    """Return the operator's order about quoting, for the log."""
+    if pause is None:
+        return "quoting goes on: the operator's pause has ended"
+    return f"quoting is closed by the operator, side {pause.side}: {pause.told}"
 
 
 def accounts_summary(accounts: Accounts) -> dict[str, object]:

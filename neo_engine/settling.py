@@ -36,6 +36,7 @@ from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, hal
 from neo_engine.risk import RiskObservation, assess
 from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.engine import with_fills
+from neo_engine.strategy.gates import manual_gates
 from neo_engine.tick_values import NO_TOUCH, EngineState, Observation, Settled
 
 NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
@@ -94,7 +95,7 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
         inventory=entries,
         capital=(*shown.records, *(moved.records if moved else ())),
         findings=findings,
-        gates=risk.gates,
+        gates=(*risk.gates, *manual_gates(seen.pause)),
         readings=risk.changed,
         touch=_touch(orders.working, snapshot),
         changed_orders=_latest(tracked.changed, checked.changed if checked else ()),

@@ -86,7 +86,7 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
     wanted = evaluate(settled.state.strategy, settled.snapshot, settled.accounts, config, headroom=left)
     state = replace(settled.state, strategy=wanted.state)
     quotes, gates = wanted.quotes, (*settled.gates, *wanted.gates)
-    if settled.gates:  # monitors close these sides: nothing of ours is wanted there
+    if settled.gates:  # a monitor or the operator closes these sides: nothing of ours is wanted there
         sides = {Side.BUY: is_open(settled.gates, BID), Side.SELL: is_open(settled.gates, ASK)}
         quotes = tuple(quote for quote in quotes if sides[quote.side])
     quotes, short = fit_to_capital(quotes, account, settled.snapshot, config, working)

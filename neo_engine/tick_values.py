@@ -13,6 +13,7 @@ from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import Halt
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.orders import Command, Order, OrderUpdate, Quote
+from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import (
     Accounts,
     CapitalRecord,
@@ -51,7 +52,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     report: what the ledger did (ledger ticks only). order_updates: what the end of the market did to
     our orders (end ticks only). stop: the session is to end for this reason; quotes are pulled. overtaken: a
-    newer ledger is known to be there, so that nothing is decided on this one.
+    newer ledger is known to be there, so that nothing is decided on this one. pause: sides that the operator
+    has closed.
     """
 
     kind: str
@@ -63,6 +65,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     capital: tuple[CapitalEvent, ...]
     stop: Halt | None
     overtaken: bool = False
+    pause: Pause | None = None
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.headroom import WHOLE
 from neo_engine.feed.live import LedgerSource, shown_endpoint, without_secrets
-from neo_engine.ports import Control, ControlRequest, KillRequest, Signals, Timer
+from neo_engine.ports import Control, ControlRequest, KillRequest, PauseRequest, Signals, Timer
 from neo_engine.xrpl.bundles import LedgerBundle
 from neo_engine.xrpl.gateway import GatewayEvent, SupervisorState
 from neo_engine.xrpl.server import Pipeline, RequestLost, RequestRefused
@@ -141,10 +141,11 @@ class TimerEntry(Entry, frozen=True, kw_only=True, tag="timer"):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request of the operator: exactly one of the two."""
+    """One request of the operator: exactly one of the three."""
 
     kill: KillRequest | None = None
     capital: CapitalEvent | None = None
+    pause: PauseRequest | None = None
 
 
 class ControlEntry(Entry, frozen=True, kw_only=True, tag="control"):
@@ -453,14 +454,16 @@ class JournaledControl:
 
 
 def _asked(request: ControlRequest) -> Asked:
+    if isinstance(request, PauseRequest):
+        return Asked(pause=request)
     return Asked(kill=request) if isinstance(request, KillRequest) else Asked(capital=request)
 
 
 def request_of(asked: Asked) -> ControlRequest:
-    """Return the operator's request that was written. Raises InvariantViolation for neither of the two."""
-    request = asked.capital if asked.kill is None else asked.kill
+    """Return the operator's request that was written. Raises InvariantViolation for none of the three."""
+    request = asked.kill or asked.pause or asked.capital
     if request is None:
-        raise InvariantViolation("a request of the operator that is neither a kill nor capital")
+        raise InvariantViolation("a request of the operator that is no kill, no pause and no capital")
     return request
 
 

@@ -1,8 +1,10 @@
-"""What the operator asks of a session from outside: a kill file and an inbox of capital events.
+"""What the operator asks of a session from outside: a kill file, a pause file, an inbox of capital events.
 
 Only the engine writes its database (ARCHITECTURE invariant 11), so other programs leave files beside it:
 
 * `<db>.kill`: its presence is the kill switch, its text the reason;
+* `<db>.pause`: its presence closes quoting, its content says on which side and why. The session goes on, and
+  only the operator removes the file. Content that cannot be read closes both sides;
 * `<db>.inbox/*.json`: one capital event each, written under another name and then renamed, so that
   a half-written file is never read. A file is removed only after its effect is on disk.
 """
@@ -11,20 +13,27 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.errors import BadNumber, StateError
 from neo_engine.domain.number import ISSUED_DIGITS, parse_drops, parse_issued, plain
-from neo_engine.ports import Clock, ControlRequest, KillRequest
+from neo_engine.domain.pause import Pause
+from neo_engine.ops.clock import iso
+from neo_engine.ports import Clock, ControlRequest, KillRequest, PauseRequest
 
 REFUSED_SUFFIX = ".refused"
 POLL_SECONDS = 0.05  # an answer within a twentieth of a second, and no file-system call on most ticks
 MAX_REQUEST_BYTES = 10_000  # a capital event takes about 300
 MAX_REASON_CHARS = 500
+MAX_PAUSE_REASON_CHARS = 200  # stored with every tick while it holds
+MAX_NAME_CHARS = 40
+UNKNOWN = "unknown"
 
 log = logging.getLogger("neo_engine")
 
@@ -38,9 +47,21 @@ class _CapitalFile(msgspec.Struct, forbid_unknown_fields=True):
     created_at: str
 
 
+class _PauseFile(msgspec.Struct, forbid_unknown_fields=True):
+    side: Literal["both", "bid", "ask"]
+    reason: str
+    by: str = UNKNOWN
+    at: str = ""
+
+
 def kill_path(db: Path) -> Path:
     """Return where the kill file of a database lies."""
     return db.with_name(db.name + ".kill")
+
+
+def pause_path(db: Path) -> Path:
+    """Return where the pause file of a database lies."""
+    return db.with_name(db.name + ".pause")
 
 
 def inbox_path(db: Path) -> Path:
@@ -68,6 +89,57 @@ def request_kill(db: Path, reason: str) -> Path:
     path = kill_path(db)
     _replace_into(path, reason[:MAX_REASON_CHARS].encode())
     return path
+
+
+def request_pause(db: Path, pause: Pause) -> Path:
+    """Leave the pause file, in place of any there is. Raises StateError when it cannot be written."""
+    path = pause_path(db)
+    _replace_into(path, msgspec.json.encode(pause))
+    return path
+
+
+def remove_pause(db: Path) -> None:
+    """Take the pause file away. Raises StateError when it stays."""
+    path = pause_path(db)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateError(
+            f"{path}: cannot be removed ({error.strerror}); remove it by hand, quoting is closed until then"
+        ) from error
+
+
+def read_pause(path: Path) -> Pause | None:
+    """Return what a pause file orders, None when there is none. Whatever cannot be read closes both sides."""
+    try:
+        changed = path.stat().st_mtime
+        with path.open("rb") as file:
+            data = file.read(MAX_REQUEST_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return _closed(f"the pause file cannot be read ({error.strerror})", UNKNOWN)
+    at = iso(datetime.fromtimestamp(changed, UTC))
+    try:
+        raw = msgspec.json.decode(data, type=_PauseFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        text = _line(data.decode("utf-8", "replace"))
+        return _closed(f"the pause file's content is not readable: {text}" if text else "no reason given", at)
+    return Pause(
+        side=raw.side,
+        by=_line(raw.by)[:MAX_NAME_CHARS] or UNKNOWN,
+        at=_line(raw.at)[:MAX_NAME_CHARS] or at,
+        reason=_line(raw.reason)[:MAX_PAUSE_REASON_CHARS] or "no reason given",
+    )
+
+
+def _closed(reason: str, at: str) -> Pause:
+    return Pause(side="both", by=UNKNOWN, at=at, reason=reason[:MAX_PAUSE_REASON_CHARS])
+
+
+def _line(text: str) -> str:
+    """Return a text as one line without what a terminal would take for a command."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
 def request_capital(db: Path, event: CapitalEvent) -> Path:
@@ -124,6 +196,9 @@ class FileControl:
     def __init__(self, db: Path, clock: Clock, *, takes_capital: bool) -> None:
         self._takes_capital = takes_capital
         self._kill = kill_path(db)
+        self._pause = pause_path(db)
+        self._paused: Pause | None = None
+        self._pause_mark: tuple[int, int, int] | None = None
         self._inbox = inbox_path(db)
         self._clock = clock
         self._next_poll = clock.monotonic()
@@ -138,6 +213,7 @@ class FileControl:
         requests: list[ControlRequest] = []
         if self._kill.exists():
             requests.append(KillRequest(source="file", reason=self._kill_reason()))
+        requests += self._changed_pause()
         if self._takes_capital and self._inbox.is_dir():
             for path in sorted(self._inbox.glob("*.json")):
                 event = self._take(path)
@@ -151,6 +227,22 @@ class FileControl:
         except OSError:
             text = ""  # the file is there: that alone is the order to stop
         return text or "kill file found"
+
+    def _changed_pause(self) -> list[ControlRequest]:
+        """Return the order about quoting if it is another one than at the last poll."""
+        try:
+            found = self._pause.stat()
+            mark = (found.st_mtime_ns, found.st_size, found.st_ino)
+        except OSError:
+            mark = None  # not there, or not to be looked at: reading it tells which
+        if mark is not None and mark == self._pause_mark:
+            return []
+        self._pause_mark = mark
+        pause = read_pause(self._pause)
+        if pause == self._paused:
+            return []
+        self._paused = pause
+        return [PauseRequest(pause=pause)]
 
     def _take(self, path: Path) -> CapitalEvent | None:
         if path in self._pending.values():
@@ -175,6 +267,8 @@ class FileControl:
         if isinstance(request, KillRequest):
             _remove(self._kill)
             return
+        if isinstance(request, PauseRequest):
+            return  # its file is the state: the operator's alone
         path = self._pending.pop(request.request_id, None)
         if path is not None:
             _remove(path)

@@ -43,20 +43,20 @@ class ReportError(NeoError):
     """A report cannot be written where it was asked for."""
 
 
-def _day(at: float) -> float:
+def day_of(at: float) -> float:
     """Return a ledger time as matplotlib counts: in days since 1970-01-01."""
     return (LEDGER_EPOCH.timestamp() + at) / DAY_SECONDS
 
 
 def _times(points: list[Point]) -> list[float]:
-    return [_day(at) for at, _ in points]
+    return [day_of(at) for at, _ in points]
 
 
 def _values(points: list[Point]) -> list[float]:
     return [value for _, value in points]
 
 
-def _new_figure(heights: tuple[float, ...]) -> tuple[Figure, Any]:
+def new_figure(heights: tuple[float, ...]) -> tuple[Figure, Any]:
     """Return a figure of panels, heights in inches, that share one time axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -67,7 +67,8 @@ def _new_figure(heights: tuple[float, ...]) -> tuple[Figure, Any]:
     return figure, panels[:, 0]
 
 
-def _time_axis(axis: Axes, series: list[list[Point]]) -> None:
+def time_axis(axis: Axes, series: list[list[Point]]) -> None:
+    """Give a panel the time axis that all share, as wide as the series."""
     dates: Any = import_module("matplotlib.dates")  # its calls carry no types
     times = [at for points in series for at, _ in (points[:1] + points[-1:])]
     span, day = 0, ""
@@ -75,7 +76,7 @@ def _time_axis(axis: Axes, series: list[list[Point]]) -> None:
         first, last = min(times), max(times)
         span = last - first
         pad = max(span * 0.01, (MIN_SPAN_SECONDS - span) / 2)
-        axis.set_xlim(_day(first - pad), _day(last + pad))
+        axis.set_xlim(day_of(first - pad), day_of(last + pad))
         day = f", from {LEDGER_EPOCH + timedelta(seconds=first):%Y-%m-%d}"
     form = next(form for limit, form in _TIME_FORMS if span <= limit)
     axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC))
@@ -83,7 +84,8 @@ def _time_axis(axis: Axes, series: list[list[Point]]) -> None:
     axis.set_xlabel(f"Market time (UTC{day})")
 
 
-def _style(axis: Axes, ylabel: str) -> None:
+def style(axis: Axes, ylabel: str) -> None:
+    """Give a panel its grid and its label."""
     axis.set_ylabel(ylabel)
     axis.grid(True, color="#DDDDDD", linewidth=0.6)
     axis.set_axisbelow(True)
@@ -92,14 +94,15 @@ def _style(axis: Axes, ylabel: str) -> None:
         axis.spines[edge].set_visible(False)
 
 
-def _legend(axis: Axes, columns: int) -> None:
+def legend(axis: Axes, columns: int) -> None:
     """Put the legend above the axes, where it can cover no data."""
     axis.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=9, borderaxespad=0.2
     )
 
 
-def _line(axis: Axes, points: list[Point], label: str, **look: Any) -> None:
+def line(axis: Axes, points: list[Point], label: str, **look: Any) -> None:
+    """Draw one series; few points get a dot each."""
     dots: dict[str, Any] = {"marker": ".", "markersize": 3.5} if len(points) <= FEW_POINTS else {}
     axis.plot(_times(points), _values(points), label=label, **dots, **look)
 
@@ -122,20 +125,20 @@ def _fill_marks(axis: Axes, buys: list[Point], sells: list[Point]) -> None:
 
 def draw_prices(market: Market, title: str, quote_symbol: str) -> Figure:
     """Return the figure of mid, anchor, our quotes and fills, as prices and as distances from the mid."""
-    figure, (prices, distances) = _new_figure((4.6, 3.0))
-    _line(prices, market.our_ask, "our ask", color=_ORANGE, linewidth=1.0, drawstyle=_STEPS)
-    _line(prices, market.mid, "mid of the book", color=_BLACK, linewidth=1.0)
-    _line(prices, market.anchor, "anchor", color=_PURPLE, linewidth=1.0, linestyle=(0, (4, 2)))
-    _line(prices, market.our_bid, "our bid", color=_SKY, linewidth=1.0, drawstyle=_STEPS)
+    figure, (prices, distances) = new_figure((4.6, 3.0))
+    line(prices, market.our_ask, "our ask", color=_ORANGE, linewidth=1.0, drawstyle=_STEPS)
+    line(prices, market.mid, "mid of the book", color=_BLACK, linewidth=1.0)
+    line(prices, market.anchor, "anchor", color=_PURPLE, linewidth=1.0, linestyle=(0, (4, 2)))
+    line(prices, market.our_bid, "our bid", color=_SKY, linewidth=1.0, drawstyle=_STEPS)
     _fill_marks(prices, market.buys, market.sells)
-    _style(prices, f"{quote_symbol} per XRP")
-    _legend(prices, 6)
+    style(prices, f"{quote_symbol} per XRP")
+    legend(prices, 6)
     distances.axhline(0, color=_BLACK, linewidth=1.0)
-    _line(distances, market.our_ask_bps, "our ask", color=_ORANGE, linewidth=0.8, drawstyle=_STEPS)
-    _line(distances, market.our_bid_bps, "our bid", color=_SKY, linewidth=0.8, drawstyle=_STEPS)
+    line(distances, market.our_ask_bps, "our ask", color=_ORANGE, linewidth=0.8, drawstyle=_STEPS)
+    line(distances, market.our_bid_bps, "our bid", color=_SKY, linewidth=0.8, drawstyle=_STEPS)
     _fill_marks(distances, market.buys_bps, market.sells_bps)
-    _style(distances, "bps from the mid")
-    _time_axis(distances, [market.mid, market.anchor, market.our_bid, market.our_ask])
+    style(distances, "bps from the mid")
+    time_axis(distances, [market.mid, market.anchor, market.our_bid, market.our_ask])
     figure.align_ylabels([prices, distances])
     figure.suptitle(
         f"{title}: prices, quotes and {market.fill_count:,} fills", x=0.01, ha="left", fontsize=12
@@ -144,23 +147,23 @@ def draw_prices(market: Market, title: str, quote_symbol: str) -> Figure:
 
 
 def _holding(axis: Axes, points: list[Point], limit: float | None, name: str, color: str) -> None:
-    _line(axis, points, f"{name} inventory", color=color, linewidth=1.2, drawstyle=_STEPS)
+    line(axis, points, f"{name} inventory", color=color, linewidth=1.2, drawstyle=_STEPS)
     if limit is not None:
         axis.axhline(
             limit, color=_BLACK, linewidth=1.0, linestyle=(0, (5, 3)), label=f"limit {limit:g} {name}"
         )
     axis.set_ylim(bottom=min([0.0, *_values(points)]), top=None)
-    _style(axis, name)
-    _legend(axis, 2)
+    style(axis, name)
+    legend(axis, 2)
 
 
 def draw_inventory(holdings: Holdings, title: str, quote_symbol: str) -> Figure:
     """Return the figure of both inventories against their limits, of account value and of P&L."""
-    figure, axes = _new_figure((2.4, 2.4, 2.4, 2.7))
+    figure, axes = new_figure((2.4, 2.4, 2.4, 2.7))
     _holding(axes[0], holdings.xrp, holdings.max_xrp, "XRP", _BLUE)
     _holding(axes[1], holdings.quote, holdings.max_quote, quote_symbol, _GREEN)
-    _line(axes[2], holdings.account_value, "account value", color=_VERMILLION, linewidth=1.2)
-    _line(
+    line(axes[2], holdings.account_value, "account value", color=_VERMILLION, linewidth=1.2)
+    line(
         axes[2],
         holdings.net_capital,
         "net capital",
@@ -169,13 +172,13 @@ def draw_inventory(holdings: Holdings, title: str, quote_symbol: str) -> Figure:
         linestyle=(0, (5, 3)),
         drawstyle=_STEPS,
     )
-    _style(axes[2], quote_symbol)
-    _legend(axes[2], 2)
-    _line(axes[3], holdings.profit, "P&L = account value - net capital", color=_PURPLE, linewidth=1.2)
+    style(axes[2], quote_symbol)
+    legend(axes[2], 2)
+    line(axes[3], holdings.profit, "P&L = account value - net capital", color=_PURPLE, linewidth=1.2)
     axes[3].axhline(0, color=_BLACK, linewidth=0.8)
-    _style(axes[3], quote_symbol)
-    _legend(axes[3], 2)
-    _time_axis(axes[3], [holdings.xrp])
+    style(axes[3], quote_symbol)
+    legend(axes[3], 2)
+    time_axis(axes[3], [holdings.xrp])
     figure.align_ylabels(list(axes))
     figure.suptitle(f"{title}: inventory, account value and P&L", x=0.01, ha="left", fontsize=12)
     return figure

@@ -17,14 +17,26 @@ import msgspec
 from rich.text import Text
 
 from neo_engine.domain.errors import StateError
+from neo_engine.domain.headroom import WHOLE, tier_of
 from neo_engine.domain.kill import LATCH_KEY, from_json, in_force
 from neo_engine.domain.number import BPS, NEAREST, ZERO, parse_number, plain, xrp_from_drops
-from neo_engine.ops.control import MAX_REASON_CHARS, kill_path
+from neo_engine.domain.pause import Pause
+from neo_engine.ops.control import MAX_REASON_CHARS, kill_path, pause_path, read_pause
 from neo_engine.ops.latch import told
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
 from neo_engine.report.sections import NONE, Section, money
 from neo_engine.report.why import Engine, explain, untouched
-from neo_engine.report.why_rows import LATEST, Session, Tick, find_session, find_tick, open_orders
+from neo_engine.report.why_rows import (
+    LATEST,
+    Remark,
+    Session,
+    Tick,
+    find_session,
+    find_tick,
+    last_ledger,
+    open_orders,
+    readings,
+)
 from neo_engine.state.lock import database_lock_path, holder, is_held
 from neo_engine.state.rows import TICK_BITS
 
@@ -72,13 +84,17 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What runs on a database.
 
-    tick_age_seconds: of the last ledger, None where its time is not the wall clock's.
+    tick_age_seconds: of the last tick, None where its time is not the wall clock's. ledger_age_seconds: since
+    the last ledger, by the wall clock on a running network, else by the feed's time at the last tick.
+    monitors: those that are not calm, the gravest first. headroom_pct, tier: as counted at the last ledger,
+    None before a price was computed; pause: what the operator has closed.
     """
 
     running: bool
     pid: int | None
     kill_requested: str | None
     kill_latch: str | None
+    pause: Pause | None
     session_id: int | None
     mode: str | None = None
     feed: str | None = None
@@ -92,17 +108,21 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     ledger_index: int | None = None
     close_time: str | None = None
     tick_age_seconds: int | None = None
+    ledger_age_seconds: int | None = None
     written_seconds: int | None = None
     quoting: str | None = None
     why: str | None = None
     gates: tuple[str, ...] = ()
+    monitors: tuple[Remark, ...] = ()
+    headroom_pct: Decimal | None = None
+    tier: str | None = None
     orders: tuple[OpenOrder, ...] = ()
     holdings: Holdings | None = None
     fills: FillsLately | None = None
 
 
 def engine_on(connection: sqlite3.Connection, db: Path, now: datetime) -> Engine:
-    """Return which engine holds the lock of `db`, the kill file beside it and the latch in it.
+    """Return which engine holds the lock of `db`, the kill and pause files beside it and the latch in it.
 
     now: the wall clock, UTC. Raises StateError when the lock file is there and cannot be looked at.
     """
@@ -124,6 +144,7 @@ def engine_on(connection: sqlite3.Connection, db: Path, now: datetime) -> Engine
         session=session,
         kill_reason="no reason given" if reason == "" else reason,
         latch=told(latch) if in_force(latch, now) else None,
+        pause=read_pause(pause_path(db)),
     )
 
 
@@ -144,6 +165,7 @@ def read_status(connection: sqlite3.Connection, db: Path, now: datetime) -> Stat
             pid=engine.pid,
             kill_requested=engine.kill_reason,
             kill_latch=engine.latch,
+            pause=engine.pause,
             session_id=None,
         )
     session = find_session(connection, LATEST)
@@ -152,11 +174,14 @@ def read_status(connection: sqlite3.Connection, db: Path, now: datetime) -> Stat
         untouched(session, engine) if tick is None else explain(connection, session, tick, engine, now=True)
     )
     real = session.mode == "live" or session.feed.startswith(_REAL_FEED)
+    ledger = None if tick is None else last_ledger(connection, session, tick)
+    headroom = None if ledger is None else _headroom(ledger)
     return Status(
         running=engine.pid is not None,
         pid=engine.pid,
         kill_requested=engine.kill_reason,
         kill_latch=engine.latch,
+        pause=engine.pause,
         session_id=session.session_id,
         mode=session.mode,
         feed=session.feed,
@@ -170,10 +195,14 @@ def read_status(connection: sqlite3.Connection, db: Path, now: datetime) -> Stat
         ledger_index=None if tick is None else tick.ledger_index,
         close_time=None if tick is None else tick.close_time,
         tick_age_seconds=_age(tick.close_time, now) if tick is not None and real else None,
+        ledger_age_seconds=_ledger_age(tick, ledger, now if real else None),
         written_seconds=_written(db, now),
         quoting=None if tick is None else tick.quoting,
         why=answer.verdict,
         gates=() if tick is None else tuple(f"{one.name} {one.side}: {one.detail}" for one in tick.gates),
+        monitors=() if tick is None else readings(connection, session, tick.tick),
+        headroom_pct=headroom,
+        tier=None if headroom is None else tier_of(headroom).name.lower(),
         orders=() if tick is None else _orders(connection, session, tick),
         holdings=None if tick is None else _holdings(tick),
         fills=None if tick is None else _fills(connection, session, tick),
@@ -182,6 +211,20 @@ def read_status(connection: sqlite3.Connection, db: Path, now: datetime) -> Stat
 
 def _age(close_time: str, now: datetime) -> int:
     return max(0, int((now - datetime.fromisoformat(close_time)).total_seconds()))
+
+
+def _ledger_age(tick: Tick | None, ledger: Tick | None, now: datetime | None) -> int | None:
+    """Return the seconds since the last ledger; now: None where only the feed's time is known."""
+    if tick is None or ledger is None:
+        return None
+    return _age(ledger.close_time, datetime.fromisoformat(tick.close_time) if now is None else now)
+
+
+def _headroom(ledger: Tick) -> Decimal | None:
+    """Return the headroom in percent at a ledger; a tick that stores none of its own had all of it."""
+    if ledger.half_spread_bps is None:
+        return None
+    return dict(ledger.factors).get("quota_headroom_pct", WHOLE)
 
 
 def _written(db: Path, now: datetime) -> int:
@@ -264,6 +307,8 @@ def _lines(status: Status) -> list[tuple[str, str]]:
         lines.append(("kill file", status.kill_requested))
     if status.kill_latch is not None:
         lines.append(("kill switch", f"holds for live sessions: {status.kill_latch}"))
+    if status.pause is not None:
+        lines.append(("paused", f"{status.pause.side}, by {status.pause.told}"))
     if status.session_id is None:
         return [*lines, ("session", "none yet")]
     lines.append(("session", f"{status.session_id}, {status.mode}, feed {status.feed}, {status.pair}"))
@@ -284,6 +329,11 @@ def _lines(status: Status) -> list[tuple[str, str]]:
     lines.append(("quoting", f"{status.quoting}" if status.running else "nothing: no engine runs"))
     lines.append(("why", f"{status.why}"))
     lines += [("gate", gate) for gate in status.gates]
+    lines += [(one.kind, f"{one.severity}: {one.detail}") for one in status.monitors]
+    if status.ledger_age_seconds is not None:
+        lines.append(("last ledger", f"{status.ledger_age_seconds} s ago"))
+    if status.headroom_pct is not None:
+        lines.append(("headroom", f"{plain(round(status.headroom_pct, 2))} %, tier {status.tier}"))
     if status.holdings is not None:
         lines += _holding_lines(status.holdings, (status.pair or "").partition("/")[2] or "RLUSD")
     if status.fills is not None:

@@ -22,6 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import Gate
 from neo_engine.domain.severity import Severity
 from neo_engine.report.why_rows import Made, Remark, Session, Tick, earlier, gates_of, readings, remarks, sent
@@ -59,13 +60,14 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """What lies beside the database. pid: of the engine that holds its lock, 0 for one that does not say who.
 
     session: the one that engine says it runs. kill_reason: text of a kill file that waits. latch: why no
-    live session may start, while the kill switch's latch is in force.
+    live session may start, while the kill switch's latch is in force. pause: what the pause file orders.
     """
 
     pid: int | None
     session: int | None
     kill_reason: str | None
     latch: str | None
+    pause: Pause | None = None
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +173,8 @@ def _runs(session: Session, engine: Engine) -> bool:
 def _session_step(session: Session, engine: Engine, halt: str | None, *, now: bool) -> Step:
     whose = f"session {session.session_id}"
     facts = [Fact(name="mode", value=f"{session.mode}, feed {session.feed}, since {session.started_at}")]
+    if now and engine.pause is not None:
+        facts.append(Fact(name="pause file", value=f"{engine.pause.side}, {engine.pause.told}"))
     if _runs(session, engine):
         text = f"it runs, process {engine.pid}" if engine.pid else "it runs"
         outcome, advice = OK, None

@@ -48,6 +48,7 @@ ENDS: dict[str, tuple[Ends, ...]] = {
     "MaxExposure": (_MARKET, _OPERATOR),
     "QuotaExhausted": (_TIME, _SERVER),
     "QuotaCritical": (_TIME, _SERVER),
+    "Manual": (_OPERATOR,),
     "Fee": (_SERVER,),
     "Capital": (_TIME, _OPERATOR),
     "CapitalShrunk": (_TIME, _OPERATOR),

@@ -253,6 +253,15 @@ def find_tick(connection: sqlite3.Connection, session: Session, tick: int | None
     return _tick_of(row)
 
 
+def last_ledger(connection: sqlite3.Connection, session: Session, tick: Tick) -> Tick | None:
+    """Return the last tick with a ledger up to `tick`, None before the first."""
+    row = connection.execute(
+        "SELECT * FROM ticks WHERE id BETWEEN ? AND ? AND kind = 'ledger' ORDER BY id DESC LIMIT 1",
+        (session.session_id << TICK_BITS, session.session_id << TICK_BITS | tick.tick),
+    ).fetchone()
+    return None if row is None else _tick_of(row)
+
+
 def find_time(connection: sqlite3.Connection, session: Session, at: str) -> Tick:
     """Return the last tick whose ledger closed at or before a time.
 
@@ -302,6 +311,15 @@ def earlier(connection: sqlite3.Connection, session: Session, tick: int, most: i
         "ORDER BY id DESC LIMIT ?",
         (session.session_id << TICK_BITS, session.session_id << TICK_BITS | tick, most),
     )
+
+
+def ticks_before(connection: sqlite3.Connection, session: Session, last: int, most: int) -> Iterator[Tick]:
+    """Yield the last `most` ticks up to `last`, oldest first."""
+    for row in connection.execute(
+        "SELECT * FROM (SELECT * FROM ticks WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?) ORDER BY id",
+        (session.session_id << TICK_BITS, session.session_id << TICK_BITS | last, most),
+    ):
+        yield _tick_of(row)
 
 
 def first_id(connection: sqlite3.Connection, table: str, session_id: int, tick: int) -> int:
@@ -434,6 +452,20 @@ def _oldest(session: Session, now: str) -> str:
         return ""
     reach = timedelta(seconds=int(lifetime) + _CANCEL_SLACK_SECONDS)
     return f"{(datetime.fromisoformat(now) - reach).replace(tzinfo=None).isoformat()}Z"
+
+
+def oldest_order(connection: sqlite3.Connection, session: Session, before: int, now: str, most: int) -> int:
+    """Return the oldest id, of at most `most` before id `before`, whose order can have stood at `now`."""
+    oldest, low = _oldest(session, now), before
+    floor = -1 if session.mode == "live" else session.first_order
+    for row in connection.execute(
+        "SELECT id, created_at FROM orders WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?",
+        (floor, before, most),
+    ):
+        if row["created_at"] < oldest:
+            break
+        low = row["id"]
+    return low
 
 
 def open_orders(connection: sqlite3.Connection, session: Session, now: str) -> tuple[Made, ...]:

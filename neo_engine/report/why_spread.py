@@ -56,7 +56,8 @@ def _is_input(name: str) -> bool:
     return name in _INPUTS or name.endswith(_AGE)
 
 
-def _is_multiplier(name: str) -> bool:
+def is_multiplier(name: str) -> bool:
+    """True for a stored factor that multiplies the half-spread, by its whole name."""
     return name in MULTIPLIERS or not (_is_input(name) or name.endswith("_bps") or name.startswith(CLAMP))
 
 
@@ -91,13 +92,13 @@ def composed(session: Session, tick: Tick) -> Step:
 
 
 def _told(name: str, value: Decimal) -> str:
-    unit = "" if _is_multiplier(name) else " bps"
+    unit = "" if is_multiplier(name) else " bps"
     return f"{name.removesuffix('_bps')} {shown(value)}{unit}"
 
 
 def _weight(session: Session, name: str, value: Decimal) -> Decimal:
     """Return by what share of the base a factor widens, so that factors and bps compare."""
-    if _is_multiplier(name):
+    if is_multiplier(name):
         return value - ONE
     base = session.number("strategy.base_offset_bps")
     return value / base if base else value

@@ -75,6 +75,11 @@ GATES: dict[str, GateText] = {
     "Behind": _gate(
         DATA, "a newer ledger was there already", "nothing, unless it comes often: a slow machine"
     ),
+    "Manual": _gate(
+        QUOTE,
+        "the operator has closed this side, or both",
+        "python -m neo_engine resume, once the reason is gone",
+    ),
     "Warmup": _gate(
         QUOTE,
         "too little was seen to know volatility or intensity",

@@ -1,7 +1,7 @@
 """The quote gate: every reason not to quote, as a value with the side it closes and its numbers.
 
 Names are stored and counted, so they never change: the `DataFault` values (data that must not be
-quoted on), Warmup, AnchorDivergence, Inventory, MinNotional, Viability, ToxicFlow and NoEdgeFlat.
+quoted on), Warmup, AnchorDivergence, Inventory, MinNotional, Viability, ToxicFlow, NoEdgeFlat and Manual.
 
 1. On a data fault nothing is priced: an empty side has no mid, and none is invented.
 2. Numbers are checked here although the feed checks them too: a snapshot is never believed because
@@ -9,6 +9,7 @@ quoted on), Warmup, AnchorDivergence, Inventory, MinNotional, Viability, ToxicFl
 3. Inventory closes only the side that would add to what is held too much of.
 4. No gate waits for something that only quoting can bring. ToxicFlow and NoEdgeFlat are measured from the
    market's trades alone, are open while too few were seen, and their window moves on by itself.
+5. Manual closes what the operator ordered, for as long as the order stands, and waits for nothing else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.market import DataFault, MarketSnapshot
 from neo_engine.domain.number import BPS, ZERO, plain, xrp_from_drops
+from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import Accounts, Gate
 from neo_engine.strategy.anchor import AnchorView, is_empty_pool, is_price, is_sound_pool
 from neo_engine.strategy.toxicity import Flow
@@ -31,6 +33,7 @@ MIN_NOTIONAL = "MinNotional"
 VIABILITY = "Viability"
 TOXIC_FLOW = "ToxicFlow"
 NO_EDGE_FLAT = "NoEdgeFlat"
+MANUAL = "Manual"
 
 BID = "bid"
 ASK = "ask"
@@ -176,6 +179,11 @@ def min_notional_gate(side: str, slot: str, notional: Decimal, least: Decimal) -
     """Return MinNotional for a level that is worth less than the smallest order sent."""
     detail = f"{slot} is worth {shown(notional)} RLUSD < {plain(least)}"
     return Gate(name=MIN_NOTIONAL, side=side, detail=detail)
+
+
+def manual_gates(pause: Pause | None) -> tuple[Gate, ...]:
+    """Return Manual for the sides that the operator has closed, with who, when and why."""
+    return () if pause is None else (Gate(name=MANUAL, side=pause.side, detail=pause.told),)
 
 
 def is_open(gates: tuple[Gate, ...], side: str) -> bool:

@@ -48,7 +48,7 @@ VERBS = (
         "verify-model",
         "simulate",
     ),
-    *("audit", "preflight", "live", "flatten", "why", "status"),
+    *("audit", "preflight", "live", "flatten", "why", "status", "pause", "resume", "incident"),
 )
 SIGTERM_CODE = 143
 

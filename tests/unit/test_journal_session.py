@@ -14,6 +14,7 @@ import pytest
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.pause import Pause
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
 from neo_engine.feed.journal import (
@@ -34,7 +35,7 @@ from neo_engine.feed.journal_play import (
 from neo_engine.feed.live import LedgerSource, LiveFeed
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.clock import SilenceTimer
-from neo_engine.ports import Control, FeedItem, KillRequest, Signals, Timer
+from neo_engine.ports import Control, FeedItem, KillRequest, PauseRequest, Signals, Timer
 from neo_engine.session import Opening, Session, SessionResult
 from neo_engine.tick import decide
 from neo_engine.xrpl.bundles import LedgerBundle
@@ -245,6 +246,23 @@ def a_kill_in_the_silence_right_after_a_ledger(world: World) -> int | None:
     return a_kill_in_a_ledgers_round(world)
 
 
+PAUSE = PauseRequest(pause=Pause(side="bid", by="maria", at="2026-11-20T18:00:00Z", reason="news é"))
+RESUME = PauseRequest(pause=None)
+
+
+def a_pause_and_its_end_in_ledgers_rounds(world: World) -> int | None:
+    world.network.before[8] = lambda: world.control.asked.append(PAUSE)
+    world.network.before[14] = lambda: world.control.asked.append(RESUME)
+    return 120
+
+
+def a_pause_from_the_first_tick_on_that_ends_in_a_silent_round(world: World) -> int | None:
+    world.network.silent = {12, 13}
+    world.control.asked.append(PAUSE)
+    world.network.before[12] = lambda: world.control.asked.append(RESUME)
+    return 120
+
+
 def a_signal_in_a_ledgers_round(world: World) -> int | None:
     world.network.before[20] = world.signals.come
     return None
@@ -272,6 +290,8 @@ SCENES = [
     capital_in_a_ledgers_round,
     a_kill_in_a_ledgers_round,
     a_kill_in_the_silence_right_after_a_ledger,
+    a_pause_and_its_end_in_ledgers_rounds,
+    a_pause_from_the_first_tick_on_that_ends_in_a_silent_round,
     a_signal_in_a_ledgers_round,
     a_signal_in_a_silent_round_and_a_second_one,
     ledgers_that_end_for_good,
