@@ -76,7 +76,7 @@ class MainLoop:
         start = session.feed_start
         self._start_time = start.close_time
         self._timer = session.timer
-        self._state = initial_state(session.config, self._start_time, session.adopted.orders)
+        self._state = initial_state(session.config, self._start_time, session.adopted.orders, session.today)
         self._session_id = 0
         self._n = _Progress(last_close_time=self._start_time)
         self._touch = TouchTelemetry()
@@ -251,6 +251,8 @@ class MainLoop:
             faults=faults,
             capital=capital,
             stop=self._stop(close_time),
+            link=self._s.feed.link,
+            reference=self._s.reference.price(close_time),
         )
 
     def _tick(self, seen: Observation) -> None:

@@ -204,7 +204,12 @@ def silences(world: World) -> int | None:
 
 
 def connections(world: World) -> int | None:
-    for place, kind in ((3, EventKind.STALE), (4, EventKind.RECONNECTING), (9, EventKind.CONNECTED)):
+    for place, kind in (
+        (3, EventKind.STALE),
+        (4, EventKind.RECONNECTING),
+        (9, EventKind.CONNECTED),
+        (10, EventKind.HEALTHY),
+    ):
         world.network.items.insert(place, GatewayEvent(kind=kind, text="told", endpoint=URL))
     world.network.items.insert(6, GatewayEvent(kind=EventKind.MALFORMED, text="told", endpoint=URL))
     world.network.silent = {5, 6, 7}

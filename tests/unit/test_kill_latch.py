@@ -214,14 +214,16 @@ def test_every_monitor_that_kills_latches_with_its_own_numbers_unless_it_passes_
     latch.note(None, [reading(monitor.name) for monitor in MONITORS])
     assert [(one.reason, one.detail) for one in latch.latch.reasons] == [
         (HaltReason.RISK_MAX_LOSS, "monitor loss: numbers of loss"),
+        (HaltReason.RISK_MAX_LOSS, "monitor daily_loss: numbers of daily_loss"),
         (HaltReason.RISK_MAX_DRAWDOWN, "monitor drawdown: numbers of drawdown"),
         (HaltReason.KILL_SWITCH, "monitor cascade: numbers of cascade"),
         (HaltReason.KILL_SWITCH, "monitor price_velocity: numbers of price_velocity"),
         (HaltReason.KILL_SWITCH, "monitor balance_jump: numbers of balance_jump"),
+        (HaltReason.KILL_SWITCH, "monitor depeg: numbers of depeg"),
     ]
     for severity in set(Severity) - {Severity.KILL}:
         latch.note(None, [reading("loss", severity)])
-    assert latch.latch.number == 5
+    assert latch.latch.number == 7
 
 
 def test_a_loss_seen_while_the_session_stops_already_is_appended() -> None:
