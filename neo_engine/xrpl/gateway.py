@@ -459,7 +459,7 @@ class Gateway:
             now = self._clock.monotonic()
             self._event(_STATE_EVENTS[self.state], self._supervisor.old(now) or self._endpoints.told())
         self._misses, misses = self._endpoints.misses, self._misses
-        if self._misses > misses:
+        if self._misses > misses and self.state is not SupervisorState.FAILED:
             self._event(EventKind.RETRY, self._endpoints.told())
         if self._endpoints.writer != writer:
             text = f"took over from {writer}: {self._endpoints[writer].why}"
