@@ -6,6 +6,7 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -22,6 +23,7 @@ from tests.unit.core_values import D, accounts, with_config
 from tests.unit.monitor_fixture import K, N, P, W, judge, market, said, seen
 from tests.unit.state_fixture import OPTIONS, fixed_now
 from tests.unit.test_live_left import tick
+from tests.unit.test_main_loop import desk, end, ledger
 from tests.unit.test_monitors_sending import DAY_BEGINS
 
 ACCOUNT = "rPz9VGdPKspx3ci7bAPtKm8d7bjTDcDC1Q"
@@ -155,3 +157,21 @@ def test_other_accounts_and_paper_are_not_counted(db: Path) -> None:
     session(db, (0, books("40")), mode="paper")
     session(db, (0, books("99")))
     assert made(db, 60) == -1
+
+
+def test_what_a_start_read_stands_in_a_journals_header_and_comes_back(db: Path) -> None:
+    session(db, (0, books("100")), (4, books("97.5")))
+    behind = left(db)
+    header = msgspec.json.decode(msgspec.json.encode(msgspec.to_builtins(behind, str_keys=True)))
+    again = msgspec.convert(header, LeftBehind, strict=False)
+    assert again == behind
+    assert again.today(FIRST_CLOSE).pnl_rlusd == D("-2.5")
+
+
+def test_a_session_begins_with_what_the_day_has_cost_already() -> None:
+    spent = desk(ledger(1), ledger(2), end(2))
+    spent.session = replace(spent.session, today=Today(fees_drops=0, pnl_rlusd=D("-25.01")))
+    assert spent.run().halt.reason is HaltReason.RISK_MAX_LOSS
+    near = desk(ledger(1), ledger(2), end(2))
+    near.session = replace(near.session, today=Today(fees_drops=0, pnl_rlusd=D("-24.5")))
+    assert near.run().halt.reason is HaltReason.RECORDING_ENDED
