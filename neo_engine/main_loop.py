@@ -258,7 +258,8 @@ class MainLoop:
     def _tick(self, seen: Observation) -> None:
         s = self._s
         decision = s.decide(self._state, seen, s.config, seen.close_time)
-        s.latch.note(seen.stop, decision.readings)
+        # What the session stops for already was noted, unless it is a monitor's that passes by itself.
+        s.latch.note(None if seen.stop == self._state.stopping else seen.stop, decision.readings)
         self._move_capital(decision)
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)

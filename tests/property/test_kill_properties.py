@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -95,7 +96,6 @@ def _finding(kind: FindingKind) -> AccountFinding:
 
 _SPENT = Headroom(requests=D(0), slots=D(0), fees=D(0))
 TROUBLES: dict[str, Callable[[Observation], Observation]] = {
-    "none": lambda seen: seen,
     "gap": lambda seen: _market(seen, faults=(DataFault.GAP,)),
     "frozen": lambda seen: _market(seen, faults=(DataFault.FROZEN,)),
     "crossed": lambda seen: _market(seen, best_bid=D("2.02")),
@@ -111,7 +111,6 @@ TROUBLES: dict[str, Callable[[Observation], Observation]] = {
     "flash": lambda seen: _market(seen, best_bid=D("1.79"), best_ask=D("1.81"), mid=D("1.8")),
     "crash": lambda seen: _market(seen, best_bid=D("0.99"), best_ask=D("1.01"), mid=D(1)),
 }
-HARMLESS = ("none", "gap", "dear", "spent", "sick", "cut", "clawback", "no bids")
 MODEL_CONFIG = quick()
 CONFIG = MODEL_CONFIG.model_copy(
     update={"monitors": MODEL_CONFIG.monitors.model_copy(update={"depeg_seconds": 0})}
@@ -152,16 +151,16 @@ class Store:
 class Watch:
     """Decides as the engine does, with trouble in its ticks, and holds each decision to the rules."""
 
-    def __init__(self, troubles: list[str], *, flatten: bool) -> None:
+    def __init__(self, troubles: dict[int, str], *, flatten: bool) -> None:
         self._troubles = troubles
         self._flatten = flatten
         self.cancels: list[int] = []
         self.latching: dict[int, bool] = {}  # tick -> it tells of something that latches
 
     def __call__(self, state: EngineState, seen: Observation, config: Config, now: int) -> Decision:
-        place = state.tick
-        trouble = self._troubles[place] if place < len(self._troubles) else "none"
-        seen = TROUBLES[trouble](seen)
+        trouble = self._troubles.get(state.tick)
+        if trouble is not None:
+            seen = TROUBLES[trouble](seen)
         decision = decide(state, seen, config, now)
         places = [one for one in decision.commands if isinstance(one, PlaceOrder)]
         cancels = [one.order_id for one in decision.commands if isinstance(one, CancelOrder)]
@@ -180,9 +179,8 @@ class Watch:
         return decision
 
 
-troubles = st.lists(
-    st.sampled_from(HARMLESS) | st.sampled_from(sorted(TROUBLES)), min_size=LEDGERS, max_size=LEDGERS
-)
+#: Place of a tick in its session -> what is wrong with it.
+troubles = st.dictionaries(st.integers(0, LEDGERS - 1), st.sampled_from(sorted(TROUBLES)), max_size=3)
 
 
 class KillSwitchMachine(RuleBasedStateMachine):
@@ -201,14 +199,21 @@ class KillSwitchMachine(RuleBasedStateMachine):
         return any(self.clock.now - at < DAY for at in self.latched_at)
 
     @rule(
+        hours=st.sampled_from((0, 0, 1, 22, 23, 24)),
         troubles=troubles,
         kill_at=st.none() | st.integers(1, LEDGERS),
-        dies_after=st.none() | st.integers(0, 12),
-        flatten=st.sampled_from((False, False, False, True)),
+        dies_after=st.none() | st.none() | st.integers(0, 12),
+        flatten=st.sampled_from((False, False, False, False, True)),
     )
     def session(
-        self, troubles: list[str], kill_at: int | None, dies_after: int | None, flatten: bool
+        self,
+        hours: int,
+        troubles: dict[int, str],
+        kill_at: int | None,
+        dies_after: int | None,
+        flatten: bool,
     ) -> None:
+        self.clock.now += timedelta(hours=hours)
         with closing(StateManager.open(self.db, OPTIONS, now=self.clock.utc_now)) as real:
             if not flatten:  # as every live session asks before anything else
                 try:
@@ -250,10 +255,6 @@ class KillSwitchMachine(RuleBasedStateMachine):
         sent = set(d.cancels())
         assert died or set(watch.cancels) <= sent, "a cancel did not reach the exchange"
 
-    @rule(hours=st.sampled_from((1, 5, 11, 23, 24, 40)), seconds=st.integers(-1, 1))
-    def time_passes(self, hours: int, seconds: int) -> None:
-        self.clock.now += timedelta(hours=hours, seconds=seconds)
-
     @precondition(lambda self: self.sessions > 0)
     @rule(read=st.booleans(), force=st.booleans())
     def operator_resets(self, read: bool, force: bool) -> None:
@@ -280,4 +281,19 @@ class KillSwitchMachine(RuleBasedStateMachine):
 
 
 TestKillSwitch = KillSwitchMachine.TestCase
-TestKillSwitch.settings = settings(max_examples=20, stateful_step_count=8, deadline=None)
+TestKillSwitch.settings = settings(max_examples=35, stateful_step_count=8, deadline=None)
+
+
+@pytest.mark.parametrize("cause", ["kill", "crash", "off the peg"])
+def test_each_thing_that_latches_holds_for_a_day_and_no_longer(cause: str) -> None:
+    machine = KillSwitchMachine()
+    machine.begin()
+    troubles = {} if cause == "kill" else {3: cause}
+    machine.session(0, troubles, 4 if cause == "kill" else None, None, flatten=False)
+    assert machine.held
+    machine.session(23, {}, None, None, flatten=False)
+    assert machine.sessions == 1  # it was refused
+    machine.session(0, {}, None, None, flatten=True)
+    machine.session(1, {}, None, None, flatten=False)
+    assert (machine.sessions, machine.held) == (3, False)
+    machine.teardown()

@@ -237,6 +237,21 @@ def test_a_loss_seen_while_the_session_stops_already_is_appended() -> None:
     assert reasons_in(dict(d.store.ends[0].state)) == [HaltReason.KILL_SWITCH, HaltReason.RISK_MAX_LOSS]
 
 
+def test_a_position_that_ran_away_halts_and_does_not_latch() -> None:
+    runaway = Halt(reason=HaltReason.KILL_SWITCH, detail="monitor position_velocity: 300 XRP in 60 s")
+
+    def running_away(state: EngineState, seen: Observation, config: Config, now: int) -> Decision:
+        decision = decide(state, seen, config, now)
+        if seen.ledger_index != 102 or state.stopping is not None:
+            return decision
+        stopping = replace(decision.state, stopping=runaway)
+        return replace(decision, state=stopping, halt=runaway, readings=(reading("position_velocity"),))
+
+    d = live_desk(desk(*(ledger(n) for n in range(1, 8)), decided=running_away))
+    assert d.run().halt == runaway
+    assert reasons_in(dict(d.store.ends[0].state)) == []
+
+
 def test_the_kill_file_stays_when_nothing_of_the_end_could_be_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
