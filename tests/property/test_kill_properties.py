@@ -17,6 +17,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -80,14 +81,14 @@ class WallClock:
 # what can be wrong with a tick
 
 
-def _market(seen: Observation, **changes: object) -> Observation:
+def _market(seen: Observation, **changes: Any) -> Observation:
     if seen.report is None:
         return seen
-    return replace(seen, report=replace(seen.report, snapshot=replace(seen.report.snapshot, **changes)))  # type: ignore[arg-type]
+    return replace(seen, report=replace(seen.report, snapshot=replace(seen.report.snapshot, **changes)))
 
 
-def _told(seen: Observation, **changes: object) -> Observation:
-    return seen if seen.report is None else replace(seen, report=replace(seen.report, **changes))  # type: ignore[arg-type]
+def _told(seen: Observation, **changes: Any) -> Observation:
+    return seen if seen.report is None else replace(seen, report=replace(seen.report, **changes))
 
 
 def _finding(kind: FindingKind) -> AccountFinding:

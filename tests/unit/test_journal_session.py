@@ -136,8 +136,8 @@ def ran(
     control: Control,
     signals: Signals,
     timer: Callable[[int], Timer],
-    reference: Reference,
     *,
+    reference: Reference,
     seconds: int | None,
 ) -> tuple[SessionResult, Store, list[FeedItem]]:
     feed = Observed(source, currency=RLUSD, issuer=ISSUER, clock=clock, names=(URL,))
@@ -194,7 +194,7 @@ def recorded(
         JournaledControl(world.control, writer),
         JournaledSignals(world.signals, writer),
         lambda start: JournaledTimer(SilenceTimer(world.clock, TICK_SECONDS, start), writer),
-        JournaledReference(world.reference, writer),
+        reference=JournaledReference(world.reference, writer),
         seconds=seconds,
     )
     writer.close()
@@ -210,7 +210,7 @@ def replayed(path: Path, seconds: int | None = None) -> tuple[SessionResult, Sto
             PlayedControl(journal),
             PlayedSignals(journal),
             lambda _start: PlayedTimer(journal),
-            PlayedReference(journal),
+            reference=PlayedReference(journal),
             seconds=seconds,
         )
         journal.finish()
