@@ -106,7 +106,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def wide(config: Config) -> Config:
     """Return `config` for an account that holds millions: no limit ends a long benchmark."""
     huge = Decimal(10) ** 12
-    limits = ("max_xrp_exposure", "max_rlusd_exposure", "max_loss_rlusd")
+    limits = ("max_xrp_exposure", "max_rlusd_exposure", "max_loss_rlusd", "max_daily_loss_rlusd")
     risk = config.risk.model_copy(update=dict.fromkeys(limits, huge))
     return config.model_copy(update={"risk": risk})
 

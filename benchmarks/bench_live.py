@@ -269,7 +269,7 @@ def configured(folder: Path, url: str, synchronous: str, *, eager: bool) -> Path
         tolerances = {"price_tolerance_bps": 0.0, "size_tolerance": 0.0}
         document["strategy"] |= {"ladder_levels": QUOTES // 2, "warmup_ticks": 3, **tolerances}
         document["execution"] |= {"offer_lifetime_seconds": 600, "offer_refresh_seconds": 599}
-    limits = ("max_xrp_exposure", "max_rlusd_exposure", "max_loss_rlusd")
+    limits = ("max_xrp_exposure", "max_rlusd_exposure", "max_loss_rlusd", "max_daily_loss_rlusd")
     document["risk"] |= {**dict.fromkeys(limits, 1e6), "max_drawdown_pct": 100.0}
     document["state"]["synchronous"] = synchronous
     document["log"]["level"] = "WARNING"

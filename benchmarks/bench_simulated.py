@@ -56,7 +56,7 @@ class Watch:
 
 def unlimited(config: Config) -> Config:
     """Return `config` without the limits at which a session of a day would stop by itself."""
-    names = ("max_loss_rlusd", "max_xrp_exposure", "max_rlusd_exposure")
+    names = ("max_loss_rlusd", "max_daily_loss_rlusd", "max_xrp_exposure", "max_rlusd_exposure")
     limits = {**dict.fromkeys(names, Decimal(10) ** 6), "max_drawdown_pct": Decimal(100)}
     risk = config.risk.model_copy(update=limits)
     return config.model_copy(update={"risk": risk})

@@ -24,6 +24,7 @@ from neo_engine.domain.book import BookTracker
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill, LiquiditySide
 from neo_engine.domain.ledger import CheckData, FeedEnd, FeedStart, LedgerUpdate
+from neo_engine.domain.link import CONNECTED
 from neo_engine.domain.market import AccountView, MarketSnapshot, VenueOffer
 from neo_engine.domain.number import MILLION, NEAREST, ZERO, issued, issued_add
 from neo_engine.domain.orders import (
@@ -74,6 +75,8 @@ def recorded_snapshots(path: Path, config: Config) -> tuple[FeedStart, tuple[Mar
 
 class PreparedFeed:
     """Implements ports.Feed: `ticks` empty ledgers, `SECONDS_A_LEDGER` apart."""
+
+    link = CONNECTED
 
     def __init__(self, start: FeedStart, ticks: int) -> None:
         self._start = start

@@ -26,6 +26,7 @@ from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
 from neo_engine.feed.pace import parse_speed
 from neo_engine.feed.recorded import RecordedFeed
+from neo_engine.feed.reference import open_reference
 from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.clock import SilenceTimer
@@ -105,7 +106,7 @@ def _run(
 ) -> SessionResult:
     config = options.config
     feed = source.feed
-    with closing(feed):
+    with closing(feed), closing(open_reference(config.reference)) as reference:
         start = feed.start()
         log.info("feed: %s", source.told)
         check_pair(config, start.pair)
@@ -141,6 +142,7 @@ def _run(
             on_tick=options.on_tick,
             decide=options.decide,
             timer=silence_timer(config, clock, start),
+            reference=reference,
         )
         with closing(exchange), rare_collections():
             return MainLoop(session).run()

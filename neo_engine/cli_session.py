@@ -122,10 +122,12 @@ def limits_off(config: Config) -> Config:
             "max_xrp_exposure": huge,
             "max_rlusd_exposure": huge,
             "max_loss_rlusd": huge,
+            "max_daily_loss_rlusd": huge,
             "max_drawdown_pct": Decimal(100),
             "max_feed_failures": never,
             "max_unhealthy_ticks": never,
             "stale_halt_seconds": never,
+            "stale_data_seconds": never,
         }
     )
     monitors = config.monitors.model_copy(
@@ -142,6 +144,7 @@ def limits_off(config: Config) -> Config:
             "reject_window": never,
             "reserve_reduce_xrp": Decimal(0),
             "fee_pull_drops": 10**12,
+            "depeg_kill_pct": huge,
         }
     )
     paper_account = config.paper.model_copy(update={"start_from": "recording"})

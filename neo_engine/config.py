@@ -32,6 +32,7 @@ from neo_engine.config_sections import (
     PairConfig,
     PaperConfig,
     ReconcilerConfig,
+    ReferenceConfig,
     RiskConfig,
     Section,
     StateConfig,
@@ -68,6 +69,7 @@ RISING = (
     ("price_pull_pct", "price_kill_pct"),
     ("reject_warn_share", "reject_pull_share"),
     ("reserve_reduce_xrp", "reserve_warn_xrp"),
+    ("depeg_warn_pct", "depeg_pull_pct", "depeg_kill_pct"),
 )
 
 
@@ -117,6 +119,7 @@ class Config(Section):
     inventory: InventoryConfig
     risk: RiskConfig
     monitors: MonitorsConfig
+    reference: ReferenceConfig
     execution: ExecutionConfig
     reconciler: ReconcilerConfig
     state: StateConfig

@@ -15,6 +15,7 @@ from neo_engine.domain.errors import BadNumber
 MAX_AMOUNT = Decimal("1e12")  # more than all XRP there is
 MAX_DECIMAL_PLACES = 12  # finer than any price the ledger trades at
 ISSUER_FROM_FEED = "from_feed"
+NO_REFERENCE_SOURCE, FILE_REFERENCE = "none", "file:"  # of reference.source
 UNSET = "unset"  # live.account of a delivered file: every operator has another one
 _KEY_SOURCE = re.compile(r"env:[A-Za-z_]\w*|file:.+|keyring:[^/]+/.+", re.ASCII)
 _ENDPOINT = re.compile(r"wss?://[^\s/]+(/\S*)?")
@@ -175,11 +176,13 @@ class RiskConfig(Section):
     max_xrp_exposure: Positive
     max_rlusd_exposure: Positive
     max_loss_rlusd: Positive
+    max_daily_loss_rlusd: Positive
     max_drawdown_pct: Annotated[Exact, Field(gt=0, le=100)]
     max_feed_failures: Count
     max_unhealthy_ticks: Count
     stale_pull_seconds: Count
     stale_halt_seconds: Count
+    stale_data_seconds: Count
     max_open_orders: Annotated[int, Field(ge=1, le=200, strict=True)]
     max_order_rlusd: Positive
     max_fee_drops: Count
@@ -207,6 +210,27 @@ class MonitorsConfig(Section):
     reserve_warn_xrp: NonNegative
     reserve_reduce_xrp: NonNegative
     fee_pull_drops: Annotated[int, Field(ge=1, le=10**12, strict=True)]
+    reconnect_attempts: CountOrOff
+    stall_intervals: Count
+    clawback_pull_seconds: Count
+    depeg_warn_pct: Positive
+    depeg_pull_pct: Positive
+    depeg_kill_pct: Positive
+    depeg_seconds: CountOrOff
+
+
+class ReferenceConfig(Section):
+    """The price of another market that the pair's own is held against."""
+
+    source: str
+    max_age_seconds: Count
+
+    @field_validator("source")
+    @classmethod
+    def _is_source(cls, value: str) -> str:
+        if value == NO_REFERENCE_SOURCE or value.removeprefix(FILE_REFERENCE) not in ("", value):
+            return value
+        raise ValueError(f"neither {NO_REFERENCE_SOURCE} nor {FILE_REFERENCE}PATH")
 
 
 class ExecutionConfig(Section):

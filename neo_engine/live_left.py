@@ -23,6 +23,7 @@ from neo_engine.domain.errors import StateError
 from neo_engine.domain.fills import Fill, LiquiditySide
 from neo_engine.domain.number import DOWN, EXACT, ZERO, drops_from_xrp, parse_number, xrp_from_drops
 from neo_engine.domain.orders import NO_ORDER, Order, OrderStatus, PreparedTransaction, TransactionKind
+from neo_engine.domain.today import Today
 from neo_engine.execution.live_events import InFlight, creates, known_order
 from neo_engine.execution.recovery import Left
 from neo_engine.execution.tracking import Orders, orders_of
@@ -42,7 +43,7 @@ class LeftBehind(msgspec.Struct, frozen=True, kw_only=True):
     """What is left, ready to be recovered: see the module's text.
 
     orders: the same orders as `left.orders`, for the tracker. stored: number -> orders.id. fees_drops: sent
-    on fees_day (UTC, e.g. 2026-11-21), the last day of a tick.
+    on fees_day (UTC, e.g. 2026-11-21), the last day of a tick. pnl_rlusd: made on pnl_day, likewise.
     """
 
     left: Left
@@ -50,10 +51,17 @@ class LeftBehind(msgspec.Struct, frozen=True, kw_only=True):
     stored: dict[int, int]
     fees_day: str = ""
     fees_drops: int = 0
+    pnl_day: str = ""
+    pnl_rlusd: Decimal = ZERO
 
     def fees_on(self, close_time: int) -> int:
         """Return the fees sent on the UTC day of a ledger (seconds since 2000-01-01), as far as known."""
         return self.fees_drops if utc_text(close_time)[:10] == self.fees_day else 0
+
+    def today(self, close_time: int) -> Today:
+        """Return what earlier sessions did on the UTC day of a ledger (seconds since 2000-01-01)."""
+        same = utc_text(close_time)[:10] == self.pnl_day
+        return Today(fees_drops=self.fees_on(close_time), pnl_rlusd=self.pnl_rlusd if same else ZERO)
 
 
 def left_behind(store: StateManager, account: str) -> LeftBehind:
@@ -80,6 +88,29 @@ def left_behind(store: StateManager, account: str) -> LeftBehind:
         stored={number: order_id for order_id, number in numbers.items()},
         fees_day=rows.fees[0]["day"] if rows.fees else "",
         fees_drops=rows.fees[0]["fee_drops"] if rows.fees else 0,
+        pnl_day=rows.results[0]["day"] if rows.results else "",
+        pnl_rlusd=_made(rows.results),
+    )
+
+
+def _made(results: Iterable[sqlite3.Row]) -> Decimal:
+    """Return what the sessions of a day made on it: profit now less that when the day began."""
+    made = ZERO
+    for row in results:
+        where = f"ticks of session {row['session_id']}"
+        made = EXACT.add(made, _profit(where, row, "account_value_rlusd", "net_capital_rlusd", "mark"))
+        if row["value_before"] is not None:
+            before = _profit(where, row, "value_before", "capital_before", "mark_before")
+            made = EXACT.subtract(made, before)
+    return made
+
+
+def _profit(where: str, row: sqlite3.Row, value: str, capital: str, mark: str) -> Decimal:
+    """Return account value less net capital; nothing before a mark was known."""
+    if row[mark] is None:
+        return ZERO
+    return EXACT.subtract(
+        parse_number(row[value], f"{where}, {value}"), parse_number(row[capital], f"{where}, {capital}")
     )
 
 

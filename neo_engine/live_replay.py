@@ -28,6 +28,7 @@ from neo_engine.execution.diff import new_order
 from neo_engine.feed.journal_play import (
     Journal,
     PlayedControl,
+    PlayedReference,
     PlayedSignals,
     PlayedSigner,
     PlayedSource,
@@ -184,6 +185,7 @@ def _world(journal: Journal, header: _Header) -> World:
         signals=PlayedSignals(journal),
         mode=REPLAY,
         timer=lambda _start: PlayedTimer(journal),
+        reference=PlayedReference(journal),
     )
 
 

@@ -36,6 +36,7 @@ from neo_engine.execution.submission import Submitter
 from neo_engine.execution.transactions import Signer, Terms
 from neo_engine.feed.journal import (
     JournaledControl,
+    JournaledReference,
     JournaledSignals,
     JournaledSigner,
     JournaledSource,
@@ -43,6 +44,7 @@ from neo_engine.feed.journal import (
     JournalWriter,
 )
 from neo_engine.feed.live import LedgerSource, LiveFeed, shown_endpoint
+from neo_engine.feed.reference import open_reference
 from neo_engine.live_left import LeftBehind, left_behind
 from neo_engine.live_start import (
     Found,
@@ -57,7 +59,7 @@ from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock, Control, Signals, Timer
+from neo_engine.ports import Clock, Control, Reference, Signals, Timer
 from neo_engine.session import Session, SessionResult, TickView, failed_start_stored
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
@@ -124,6 +126,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     signals: Signals
     mode: str
     timer: Callable[[FeedStart], Timer | None]
+    reference: Reference
 
 
 def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Json:
@@ -220,6 +223,7 @@ def _world(
         signals=signals,
         mode=LIVE,
         timer=lambda start: silence_timer(config, clock, start),
+        reference=open_reference(config.reference),
     )
 
 
@@ -237,6 +241,7 @@ def _journaled(world: World, writer: JournalWriter) -> World:
         control=JournaledControl(world.control, writer),
         signals=JournaledSignals(world.signals, writer),
         timer=timer,
+        reference=JournaledReference(world.reference, writer),
     )
 
 
@@ -252,7 +257,7 @@ def run_session(
         clock=clock,
         names=world.names,
     )
-    with closing(feed):
+    with closing(feed), closing(world.reference):
         start = feed.start()
         check_pair(config, start.pair)
         patiently(lambda: check_network(source, live), clock)
@@ -287,6 +292,8 @@ def run_session(
             timer=world.timer(start),
             adopted=found.adopted,
             latch=SessionLatch(store.state(), clock) if world.mode == LIVE else NO_LATCH,
+            today=behind.today(start.close_time),
+            reference=world.reference,
         )
         with closing(exchange), rare_collections():
             result = MainLoop(session).run()

@@ -78,7 +78,7 @@ class MainLoop:
         start = session.feed_start
         self._start_time = start.close_time
         self._timer = session.timer
-        self._state = initial_state(session.config, self._start_time, session.adopted.orders)
+        self._state = initial_state(session.config, self._start_time, session.adopted.orders, session.today)
         self._session_id = 0
         self._n = _Progress(last_close_time=self._start_time)
         self._touch = TouchTelemetry()
@@ -258,12 +258,15 @@ class MainLoop:
             capital=capital,
             stop=self._stop(close_time),
             pause=self._pause,
+            link=self._s.feed.link,
+            reference=self._s.reference.price(close_time),
         )
 
     def _tick(self, seen: Observation) -> None:
         s = self._s
         decision = s.decide(self._state, seen, s.config, seen.close_time)
-        s.latch.note(seen.stop, decision.readings)
+        # What the session stops for already was noted, unless it is a monitor's that passes by itself.
+        s.latch.note(None if seen.stop == self._state.stopping else seen.stop, decision.readings)
         self._move_capital(decision)
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)

@@ -15,6 +15,7 @@ from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.headroom import FULL, Headroom
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, FeedStart, LedgerFault, LedgerUpdate
+from neo_engine.domain.link import Link
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.orders import (
     Command,
@@ -25,6 +26,7 @@ from neo_engine.domain.orders import (
 )
 from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
+from neo_engine.domain.reference import ReferencePrice
 
 FeedItem = LedgerUpdate | LedgerFault | FeedSilence | FeedEnd
 
@@ -80,8 +82,36 @@ class Feed(Protocol):
     def request_resync(self) -> None:
         """Ask for the server's own lists with the next ledger that has them: the market was lost."""
 
+    @property
+    def link(self) -> Link:
+        """How it is connected, as the last `next()` left it; CONNECTED where there is nothing to lose."""
+
     def close(self) -> None:
         """Release every file, socket and thread; may be called twice."""
+
+
+class Reference(Protocol):
+    """What another market says the pair is worth."""
+
+    def price(self, at: int) -> ReferencePrice | None:
+        """Return its newest price that is not later than `at` (seconds since 2000-01-01), None without one.
+
+        `at` never falls from call to call by more than the clocks of two markets differ.
+        """
+
+    def close(self) -> None:
+        """Release its file; may be called twice."""
+
+
+class NoReference:
+    """No other market: `depeg` has nothing to say."""
+
+    def price(self, at: int) -> ReferencePrice | None:  # noqa: ARG002 - the port's argument
+        """Return None."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class VenueReport(msgspec.Struct, frozen=True, kw_only=True):

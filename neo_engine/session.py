@@ -22,11 +22,23 @@ from neo_engine.domain.number import ZERO, plain, xrp_from_drops
 from neo_engine.domain.orders import CancelOrder, Order
 from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
+from neo_engine.domain.today import NOTHING_YET, Today
 from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.fingerprint import START
 from neo_engine.ops.clock import iso
 from neo_engine.ops.latch import NO_LATCH, NoLatch, SessionLatch
-from neo_engine.ports import Clock, Control, Exchange, Feed, Signals, StateStore, Timer, VenueReport
+from neo_engine.ports import (
+    Clock,
+    Control,
+    Exchange,
+    Feed,
+    NoReference,
+    Reference,
+    Signals,
+    StateStore,
+    Timer,
+    VenueReport,
+)
 from neo_engine.tick import Decision, EngineState, Observation
 
 DRIFT_KEY = "inventory_drift_at_shutdown"
@@ -54,6 +66,7 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     new: tuple[Order, ...]
 
 
+NO_REFERENCE = NoReference()
 NOTHING_ADOPTED = Adopted(orders=orders_of(()), stored={}, new=())
 
 
@@ -61,7 +74,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One session's parts, picked by bootstrap. duration_seconds: on the feed's clock, None endless.
 
     timer: of a live feed's silences; any other feed tells them itself, in its own time. latch: of a live
-    session; any other neither sets nor heeds one.
+    session; any other neither sets nor heeds one. today: what the account's earlier sessions did on the UTC
+    day on which this one begins. reference: another market's price.
     """
 
     config: Config
@@ -86,6 +100,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer | None = None
     adopted: Adopted = NOTHING_ADOPTED
     latch: SessionLatch | NoLatch = NO_LATCH
+    today: Today = NOTHING_YET
+    reference: Reference = NO_REFERENCE
 
 
 class TickView(msgspec.Struct, frozen=True, kw_only=True):

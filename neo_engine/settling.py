@@ -1,6 +1,9 @@
 """The first half of a tick: what has happened, before anything is wanted. Pure.
 
 validated ledger -> fills -> inventory -> reconciliation -> capital -> monitors
+
+What the ledger did to us is booked in any case. Its market is passed on only when it may be believed by its
+age and by what the server says of itself: else there is no snapshot, and a gate says why.
 """
 
 from __future__ import annotations
@@ -15,10 +18,10 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.capital import CapitalKind
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import HaltReason
-from neo_engine.domain.market import AccountView, MarketSnapshot
+from neo_engine.domain.market import AccountView, DataFault, MarketSnapshot
 from neo_engine.domain.number import BPS
 from neo_engine.domain.orders import Order, OrderStatus, TransactionKind
-from neo_engine.domain.records import Accounts, CapitalRecord, InventoryEntry, Touch
+from neo_engine.domain.records import Accounts, CapitalRecord, Gate, InventoryEntry, Touch
 from neo_engine.execution.tracking import Tracked
 from neo_engine.execution.tracking import apply as track
 from neo_engine.inventory import (
@@ -36,7 +39,7 @@ from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, hal
 from neo_engine.risk import RiskObservation, assess
 from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.engine import with_fills
-from neo_engine.strategy.gates import manual_gates
+from neo_engine.strategy.gates import manual_gates, no_data_gate, stale_gates, unhealthy_gates
 from neo_engine.tick_values import NO_TOUCH, EngineState, Observation, Settled
 
 NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
@@ -47,7 +50,8 @@ _PLACING = frozenset({TransactionKind.CREATE, TransactionKind.REPLACE})
 def settle(state: EngineState, seen: Observation, config: Config, now: int) -> Settled:
     """Return what has happened: ledger -> fills -> inventory -> reconciliation -> capital -> monitors."""
     report = seen.report
-    snapshot = report.snapshot if report else None
+    unseen = _unseen(state, seen, config, now)
+    snapshot = report.snapshot if report and not unseen else None
     news = report.order_updates if report else seen.order_updates
     tracked = track(state.orders, news, report.fills if report else (), report.transactions if report else ())
     inventory, entries = _book_fills(state.inventory, tracked.fills)
@@ -67,11 +71,11 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
     orders = checked.orders if checked else tracked.orders
     events = (*state.waiting, *shown.waiting, *seen.capital, *(() if opened else told.capital))
     # Without a ledger nobody knows what may leave, so capital waits for the next one.
-    moved = apply_events(inventory, events, mark, free) if events and report else None
+    moved = apply_events(inventory, events, mark, free) if events and snapshot else None
     if moved is not None:
         inventory, account = moved.inventory, _less_withdrawn(account, moved.records)
         view = accounts(inventory, mark)
-    risk = assess(state.risk, view, _risk_observation(seen, state, books), config, now)
+    risk = assess(state.risk, view, _risk_observation(seen, state, books, unseen), config, now)
     findings = (*told.findings, *(checked.findings if checked else tracked.faults))
     halt = state.stopping or seen.stop or risk.halt or told.halt or halt_of(findings)
     after = EngineState(
@@ -95,7 +99,11 @@ def settle(state: EngineState, seen: Observation, config: Config, now: int) -> S
         inventory=entries,
         capital=(*shown.records, *(moved.records if moved else ())),
         findings=findings,
-        gates=(*risk.gates, *manual_gates(seen.pause)),
+        gates=(
+            *(gate for gate in unseen if gate.name not in {one.name for one in risk.gates}),
+            *risk.gates,
+            *manual_gates(seen.pause),
+        ),
         readings=risk.changed,
         touch=_touch(orders.working, snapshot),
         changed_orders=_latest(tracked.changed, checked.changed if checked else ()),
@@ -153,21 +161,35 @@ def _less_withdrawn(account: AccountView | None, records: Sequence[CapitalRecord
     return account
 
 
-def _risk_observation(seen: Observation, state: EngineState, books: Accounts | None) -> RiskObservation:
+def _unseen(state: EngineState, seen: Observation, config: Config, now: int) -> tuple[Gate, ...]:
+    """Return why this tick has no market to look at; empty for one that has, and for one that waits."""
+    if seen.report is None:
+        return () if state.account is not None else (no_data_gate(),)
+    gates = stale_gates(seen.report.snapshot, config, now)
+    return gates + unhealthy_gates(seen.link.unhealthy)
+
+
+def _risk_observation(
+    seen: Observation, state: EngineState, books: Accounts | None, unseen: Sequence[Gate]
+) -> RiskObservation:
     """Return what the monitors are told; books: what is held by our own count at the ledger's moment."""
     report = seen.report
     snapshot = report.snapshot if report else None
+    faults = tuple(DataFault(gate.name) for gate in unseen) if report else ()
     kill = seen.stop is not None and seen.stop.reason is HaltReason.KILL_SWITCH
     return RiskObservation(
         close_time=seen.close_time if seen.kind == "ledger" else None,
         feed_faults=len(seen.faults),
-        data_faults=snapshot.faults if snapshot else (),
+        data_faults=(*faults, *snapshot.faults) if snapshot else (),
         kill=(seen.stop.detail,) if kill and seen.stop else (),
-        snapshot=snapshot,
+        snapshot=None if faults else snapshot,
         account=report.account if report and books else None,
         books=books,
         results=_results(seen, state),
         newest_order=state.next_order_id - 1,
+        findings=report.findings if report else (),
+        link=seen.link,
+        reference=seen.reference,
     )
 
 

@@ -24,6 +24,7 @@ from neo_engine.domain.headroom import FULL
 from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.orders import Order, Quote
 from neo_engine.domain.records import Gate, Pricing
+from neo_engine.domain.reference import ReferencePrice
 from neo_engine.execution.diff import OrderDiff, keeps_its_place
 from neo_engine.execution.diff import diff as order_diff
 from neo_engine.execution.tracking import with_new
@@ -83,7 +84,14 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
         return undecided(settled)
     working = settled.state.orders.working
     left = seen.report.headroom if seen.report else FULL
-    wanted = evaluate(settled.state.strategy, settled.snapshot, settled.accounts, config, headroom=left)
+    wanted = evaluate(
+        settled.state.strategy,
+        settled.snapshot,
+        settled.accounts,
+        config,
+        headroom=left,
+        reference_age=_ledgers_old(seen.reference, config, now),
+    )
     state = replace(settled.state, strategy=wanted.state)
     quotes, gates = wanted.quotes, (*settled.gates, *wanted.gates)
     if settled.gates:  # a monitor or the operator closes these sides: nothing of ours is wanted there
@@ -109,6 +117,13 @@ def decide(state: EngineState, seen: Observation, config: Config, now: int) -> D
         pricing=wanted.pricing,
         gates=(*gates, *short, *(one.gate for one in (*denied, *dear)), *plan.gates),
     )
+
+
+def _ledgers_old(reference: ReferencePrice | None, config: Config, now: int) -> int | None:
+    """Return the age of another market's price in ledgers, None without one."""
+    if reference is None:
+        return None
+    return max(now - reference.at, 0) // config.engine.tick_interval_seconds
 
 
 def _within_fee(

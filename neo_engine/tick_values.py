@@ -11,6 +11,7 @@ from neo_engine.config import Config
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import Halt
+from neo_engine.domain.link import CONNECTED, Link
 from neo_engine.domain.market import AccountView, MarketSnapshot
 from neo_engine.domain.orders import Command, Order, OrderUpdate, Quote
 from neo_engine.domain.pause import Pause
@@ -24,7 +25,9 @@ from neo_engine.domain.records import (
     Pricing,
     Touch,
 )
+from neo_engine.domain.reference import ReferencePrice
 from neo_engine.domain.severity import Reading
+from neo_engine.domain.today import NOTHING_YET, Today
 from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.inventory import Inventory, empty
 from neo_engine.ports import VenueReport
@@ -53,7 +56,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     report: what the ledger did (ledger ticks only). order_updates: what the end of the market did to
     our orders (end ticks only). stop: the session is to end for this reason; quotes are pulled. overtaken: a
     newer ledger is known to be there, so that nothing is decided on this one. pause: sides that the operator
-    has closed.
+    has closed. link: how the feed is connected. reference: another market's newest price at that time, None
+    without one.
     """
 
     kind: str
@@ -66,6 +70,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     stop: Halt | None
     overtaken: bool = False
     pause: Pause | None = None
+    link: Link = CONNECTED
+    reference: ReferencePrice | None = None
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +138,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     readings: tuple[Reading, ...] = ()
 
 
-def initial_state(config: Config, close_time: int, adopted: Orders | None = None) -> EngineState:
+def initial_state(
+    config: Config, close_time: int, adopted: Orders | None = None, today: Today = NOTHING_YET
+) -> EngineState:
     """Return the state before the first tick; close_time: of the ledger the feed starts from.
 
-    adopted: orders of earlier sessions that still work, numbered from 1.
+    adopted: orders of earlier sessions that still work, numbered from 1. today: what earlier sessions of the
+    account did on that ledger's UTC day.
     """
     orders = adopted or orders_of(())
     return EngineState(
@@ -144,7 +153,7 @@ def initial_state(config: Config, close_time: int, adopted: Orders | None = None
         orders=orders,
         next_order_id=1 + max((order.order_id for order in orders), default=0),
         strategy=initial_strategy(config),
-        risk=initial_risk(close_time),
+        risk=initial_risk(close_time, today),
         mark=None,
         account=None,
         waiting=(),

@@ -184,6 +184,7 @@ def write_config(folder: Path, seed: str, issuer: str, endpoint: str) -> Path:
             "max_xrp_exposure": 600.0,
             "max_rlusd_exposure": 1500.0,
             "max_loss_rlusd": 200.0,
+            "max_daily_loss_rlusd": 200.0,
             "max_drawdown_pct": 50.0,
             "stale_pull_seconds": 3,  # real ones: six ledgers
             "stale_halt_seconds": 12,

@@ -218,7 +218,12 @@ def configuration(choice: Choice, run: Run, mode: str) -> Path:
     document["pair"]["quote_issuer"] = run.issuer
     document["strategy"] |= {"warmup_ticks": 3}
     document["order_size"] = {"base_size_rlusd": size, "min_notional_rlusd": min(2.0, size / 5)}
-    limits = {"max_xrp_exposure": huge, "max_rlusd_exposure": huge, "max_loss_rlusd": huge}
+    limits = {
+        "max_xrp_exposure": huge,
+        "max_rlusd_exposure": huge,
+        "max_loss_rlusd": huge,
+        "max_daily_loss_rlusd": huge,
+    }
     document["risk"] |= {**limits, "max_drawdown_pct": 90.0, "max_order_rlusd": max(50.0, 2 * size)}
     document["paper"]["start_from"] = "recording"
     document["log"]["level"] = "WARNING"

@@ -40,7 +40,7 @@ MEANING: dict[HaltReason, str] = {
     HaltReason.RISK_RPC_FAILURE: "too many feed or request failures in a row",
     HaltReason.RISK_STALE_LEDGER: "no validated ledger for too long",
     HaltReason.RISK_GATEWAY_UNHEALTHY: "the server said it is not healthy for too long",
-    HaltReason.RISK_MAX_LOSS: "session P&L below -risk.max_loss_rlusd",
+    HaltReason.RISK_MAX_LOSS: "P&L of the session or of the UTC day below its limit",
     HaltReason.RISK_MAX_DRAWDOWN: "drawdown above risk.max_drawdown_pct",
     HaltReason.KILL_SWITCH: "the operator or a monitor pulled the kill switch",
     HaltReason.RECONCILER_HALT: "our orders or balances do not agree with the ledger",

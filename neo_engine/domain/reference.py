@@ -1,4 +1,4 @@
-"""A price of the pair from outside the ledger, to compare with."""
+"""What another market says the pair is worth. Values only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import msgspec
 
 
 class ReferencePrice(msgspec.Struct, frozen=True, kw_only=True):
-    """price: RLUSD per XRP. age_ledgers: validated ledgers since it was last heard, 0 with this one."""
+    """One price of another market: of 1 XRP in what the quote token stands for (US dollars for RLUSD).
+
+    at: when it was made, in seconds since 2000-01-01 (UTC).
+    """
 
     price: Decimal
-    age_ledgers: int
+    at: int

@@ -1,7 +1,8 @@
 """The journal: everything that crosses from the world into the engine, in the order its one thread saw it.
 
-A wrapper around each door of the engine (source, signer, timer, control, signals) passes everything through
-and writes what came in; `feed/journal_play.py` gives exactly that back. docs/journal.md has the format.
+A wrapper around each door of the engine (source, signer, timer, control, signals, reference) passes
+everything through and writes what came in; `feed/journal_play.py` gives exactly that back. docs/journal.md
+has the format.
 
 1. What is written is what the engine was given: texts lose what may be secret in an endpoint before either
    of them sees it. A key is never in reach of this module.
@@ -24,23 +25,43 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from neo_engine.domain.capital import CapitalEvent
-from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError
+from neo_engine.domain.errors import FeedError, NeoError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.headroom import WHOLE
+from neo_engine.domain.reference import ReferencePrice
+from neo_engine.feed.journal_entries import (
+    FORMAT,
+    REQUEST,
+    SOURCE_ITEMS,
+    SUBMIT_REQUEST,
+    VERSION,
+    ControlEntry,
+    Entry,
+    EventEntry,
+    Head,
+    HeadroomEntry,
+    Json,
+    Lost,
+    ReferenceEntry,
+    Refused,
+    Request,
+    SignalEntry,
+    Signature,
+    Started,
+    StateEntry,
+    TimerEntry,
+    asked_of,
+    ledger_entry,
+)
 from neo_engine.feed.live import LedgerSource, shown_endpoint, without_secrets
-from neo_engine.ports import Control, ControlRequest, KillRequest, PauseRequest, Signals, Timer
+from neo_engine.ports import Control, ControlRequest, Reference, Signals, Timer
 from neo_engine.xrpl.bundles import LedgerBundle
 from neo_engine.xrpl.gateway import GatewayEvent, SupervisorState
 from neo_engine.xrpl.server import Pipeline, RequestLost, RequestRefused
-from neo_engine.xrpl.wire import LedgerClosed
 
-FORMAT, VERSION = "neo-journal", 1
 PACK_LEVEL = 1  # the engine waits for it: under 1 ms for 50 transactions, where level 6 takes twice that
-REQUEST, SUBMIT_REQUEST = "request", "submit_request"
 DAMAGE = (OSError, TypeError, ValueError, msgspec.MsgspecError)  # the disk, or a value that is no JSON
 
-Json = dict[str, Any]
 T = TypeVar("T")
 
 log = logging.getLogger("neo_engine")
@@ -51,182 +72,6 @@ class Signer(Protocol):
 
     def sign(self, tx: Json) -> tuple[str, str]:
         """Return the signed blob (hex) and its hash."""
-
-
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line. session: what the writer's caller wants to know again."""
-
-    format: str
-    version: int
-    session: Json
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    """One line. waited: between the entry before it and this one the feed gave nothing at least once."""
-
-    waited: bool = False
-
-
-class Started(Entry, frozen=True, kw_only=True, tag="start"):
-    """The source was started."""
-
-
-class LedgerEntry(Entry, frozen=True, kw_only=True, tag="ledger"):
-    """A LedgerBundle whose messages stand in the line byte for byte."""
-
-    closed: LedgerClosed
-    raw_closed: msgspec.Raw
-    transactions: tuple[msgspec.Raw, ...]
-    backfilled: bool
-    overtaken: bool = False
-
-
-class PackedLedger(Entry, frozen=True, kw_only=True, tag="packed_ledger"):
-    """A LedgerBundle with a message that would not come out of the line as it went in: all in base64."""
-
-    closed: LedgerClosed
-    raw_closed: bytes
-    transactions: tuple[bytes, ...]
-    backfilled: bool
-    overtaken: bool = False
-
-
-class EventEntry(Entry, frozen=True, kw_only=True, tag="event"):
-    """Something besides a ledger."""
-
-    event: GatewayEvent
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a RequestRefused."""
-
-    command: str
-    token: str
-    text: str
-    reply: Json
-
-
-class Lost(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a RequestLost."""
-
-    command: str
-    why: str
-    sent: bool
-
-
-class Request(Entry, frozen=True, kw_only=True, tag="request"):
-    """A request and what became of it: exactly one of result, refused and lost. call: which method."""
-
-    call: str
-    command: str
-    parameters: Json
-    result: Any = msgspec.UNSET
-    refused: Refused | None = None
-    lost: Lost | None = None
-
-
-class Signature(Entry, frozen=True, kw_only=True, tag="sign"):
-    """A transaction before it was signed, and its signed form; or failed: why there is none."""
-
-    tx: Json
-    blob: str = ""
-    hash: str = ""
-    failed: str = ""
-
-
-class TimerEntry(Entry, frozen=True, kw_only=True, tag="timer"):
-    """An interval has passed without a ledger. due: the feed's time, seconds since 2000-01-01."""
-
-    due: int
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request of the operator: exactly one of the three."""
-
-    kill: KillRequest | None = None
-    capital: CapitalEvent | None = None
-    pause: PauseRequest | None = None
-
-
-class ControlEntry(Entry, frozen=True, kw_only=True, tag="control"):
-    """What a poll brought."""
-
-    asked: tuple[Asked, ...]
-
-
-class SignalEntry(Entry, frozen=True, kw_only=True, tag="signal"):
-    """A property of the signals that a read found changed: reason, name or hurry."""
-
-    name: str
-    value: str | bool | None
-
-
-class StateEntry(Entry, frozen=True, kw_only=True, tag="state"):
-    """The gateway's state, where a read found it changed."""
-
-    value: SupervisorState
-
-
-class HeadroomEntry(Entry, frozen=True, kw_only=True, tag="headroom"):
-    """How much the servers still answer, in percent, where a read found it changed; before the first 100."""
-
-    value: Decimal
-
-
-ANY_ENTRY = (
-    Started
-    | LedgerEntry
-    | PackedLedger
-    | EventEntry
-    | Request
-    | Signature
-    | TimerEntry
-    | ControlEntry
-    | SignalEntry
-    | StateEntry
-    | HeadroomEntry
-)
-SOURCE_ITEMS = (LedgerEntry, PackedLedger, EventEntry)  # what `next()` of a source gives
-
-_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
-
-
-def ledger_entry(bundle: LedgerBundle) -> LedgerEntry | PackedLedger:
-    """Return a bundle as an entry from which `bundle_of` makes the very same."""
-    if all(_stands_in_a_line(raw) for raw in (bundle.raw_closed, *bundle.transactions)):
-        return LedgerEntry(
-            closed=bundle.closed,
-            raw_closed=msgspec.Raw(bundle.raw_closed),
-            transactions=tuple(map(msgspec.Raw, bundle.transactions)),
-            backfilled=bundle.backfilled,
-            overtaken=bundle.overtaken,
-        )
-    return PackedLedger(
-        closed=bundle.closed,
-        raw_closed=bundle.raw_closed,
-        transactions=bundle.transactions,
-        backfilled=bundle.backfilled,
-        overtaken=bundle.overtaken,
-    )
-
-
-def _stands_in_a_line(raw: bytes) -> bool:
-    """True for JSON without a line's end or anything around it that a decoder would drop."""
-    try:
-        return b"\n" not in raw and bytes(_raw_decoder.decode(raw)) == raw
-    except msgspec.DecodeError:
-        return False
-
-
-def bundle_of(entry: LedgerEntry | PackedLedger) -> LedgerBundle:
-    """Return the bundle that was written."""
-    return LedgerBundle(
-        closed=entry.closed,
-        transactions=tuple(map(bytes, entry.transactions)),
-        raw_closed=bytes(entry.raw_closed),
-        backfilled=entry.backfilled,
-        overtaken=entry.overtaken,
-    )
 
 
 class JournalWriter:
@@ -445,26 +290,12 @@ class JournaledControl:
         """Return the requests that arrived since the last call."""
         requests = self._control.poll()
         if requests:
-            self._writer.write(ControlEntry(asked=tuple(map(_asked, requests))))
+            self._writer.write(ControlEntry(asked=tuple(map(asked_of, requests))))
         return requests
 
     def done(self, request: ControlRequest) -> None:
         """Acknowledge a request whose effect is on disk."""
         self._control.done(request)
-
-
-def _asked(request: ControlRequest) -> Asked:
-    if isinstance(request, PauseRequest):
-        return Asked(pause=request)
-    return Asked(kill=request) if isinstance(request, KillRequest) else Asked(capital=request)
-
-
-def request_of(asked: Asked) -> ControlRequest:
-    """Return the operator's request that was written. Raises InvariantViolation for none of the three."""
-    request = asked.kill or asked.pause or asked.capital
-    if request is None:
-        raise InvariantViolation("a request of the operator that is no kill, no pause and no capital")
-    return request
 
 
 class JournaledSignals:
@@ -497,3 +328,27 @@ class JournaledSignals:
             self._seen[name] = value
             self._writer.write(SignalEntry(name=name, value=value))  # type: ignore[arg-type]
         return value
+
+
+class JournaledReference:
+    """Another market's price with a journal. Asked again for the same time it says the same."""
+
+    def __init__(self, reference: Reference, writer: JournalWriter) -> None:
+        self._reference = reference
+        self._writer = writer
+        self._at: int | None = None
+        self._last: ReferencePrice | None = None
+
+    def price(self, at: int) -> ReferencePrice | None:
+        """Return the newest price that is not later than `at`, None without one."""
+        if at == self._at:
+            return self._last
+        self._at, before = at, self._last
+        self._last = self._reference.price(at)
+        if self._last != before:
+            self._writer.write(ReferenceEntry(value=self._last))
+        return self._last
+
+    def close(self) -> None:
+        """Close the reference; the journal stays open."""
+        self._reference.close()

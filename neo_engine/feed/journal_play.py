@@ -2,10 +2,10 @@
 
 The entries are one stream. A call that asks the world something (a request, a signature) must find its own
 entry next, with the same parameters or the same transaction, else the replay has left the session's path and
-JournalMismatch names the place. A call that only looks (timer, control, signals, state, headroom) finds
-nothing unless its entry is next. `next()` of the source gives the ledger or event that is next; if another
-kind is, nothing, but only where the session's feed gave nothing too: anywhere else the engine waits for what
-will never come.
+JournalMismatch names the place. A call that only looks (timer, control, signals, state, headroom, reference)
+finds nothing unless its entry is next. `next()` of the source gives the ledger or event that is next; if
+another kind is, nothing, but only where the session's feed gave nothing too: anywhere else the engine waits
+for what will never come.
 
 The file is read as it is played; a whole line is held, never the whole file.
 """
@@ -23,7 +23,8 @@ import msgspec
 from neo_engine.domain.errors import BadNumber, FeedError, NeoError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.headroom import WHOLE
-from neo_engine.feed.journal import (
+from neo_engine.domain.reference import ReferencePrice
+from neo_engine.feed.journal_entries import (
     ANY_ENTRY,
     FORMAT,
     REQUEST,
@@ -38,6 +39,7 @@ from neo_engine.feed.journal import (
     Json,
     LedgerEntry,
     PackedLedger,
+    ReferenceEntry,
     Request,
     SignalEntry,
     Signature,
@@ -436,6 +438,26 @@ class PlayedControl:
 
     def done(self, request: ControlRequest) -> None:
         """Nobody waits for it any more."""
+
+
+class PlayedReference:
+    """The other market of a journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._at: int | None = None
+        self._last: ReferencePrice | None = None
+
+    def price(self, at: int) -> ReferencePrice | None:
+        """Return the price as the session saw it here."""
+        entry = self._journal.seen(ReferenceEntry) if at != self._at else None
+        self._at = at
+        if entry is not None:
+            self._last = entry.value
+        return self._last
+
+    def close(self) -> None:
+        """Nothing is held here."""
 
 
 class PlayedSignals:

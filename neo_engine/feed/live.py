@@ -8,7 +8,10 @@
    (`LedgerUpdate.resync`). While they cannot be had, the market stays untrusted and the next ledger tries.
 3. What the gateway tells of its connections is logged; it reconnects by itself. When it has given up,
    `next()` raises FeedError. A silence is noticed by the shell's timer, since time passes without a ledger.
-4. Every wait has a limit: `next()` that of its caller, but a ledger that brings a resync takes the limits
+4. `link` is what the gateway's events so far amount to: an attempt to connect again begins where a connection
+   ended (RECONNECTING) and where one failed (RETRY), and attempts are counted until a ledger comes. From
+   STALE, or a lost connection, to HEALTHY what the server says is not to be believed.
+5. Every wait has a limit: `next()` that of its caller, but a ledger that brings a resync takes the limits
    of its three requests.
 """
 
@@ -33,6 +36,7 @@ from neo_engine.domain.ledger import (
     LedgerTransaction,
     LedgerUpdate,
 )
+from neo_engine.domain.link import CONNECTED, Link
 from neo_engine.feed.faults import DECODE_ERRORS, FaultLog, in_order, kind_of
 from neo_engine.ports import Clock
 from neo_engine.xrpl.bundles import LedgerBundle
@@ -48,6 +52,8 @@ SLOW_DOWN = "slowDown"  # what a server says before it closes; a load warning co
 START_RETRIES = 2
 START_PAUSE_SECONDS = 3.0  # about a ledger
 NO_CHECK = CheckData(asks=None, bids=None, pool=None, accounts=None)
+_BEGINS = (EventKind.RECONNECTING, EventKind.RETRY)  # an attempt to connect again
+_BAD = (EventKind.STALE, EventKind.RECONNECTING, EventKind.DISCONNECTED)
 REQUEST_ERRORS = (RequestRefused, RequestLost, OtherLedger)
 
 _URL = re.compile(r"wss?://[^\s,;]*[^\s,;:.)]")  # without the mark that ends the sentence
@@ -125,6 +131,16 @@ class LiveFeed:
         self._last_time = 0
         self._timed_index = 0
         self._resync_wanted = False
+        self._attempts = 0  # begun since the last ledger
+        self._connecting = False
+        self._unhealthy = ""
+
+    @property
+    def link(self) -> Link:
+        """How the gateway is connected, as the events that `next()` took tell it."""
+        if not self._attempts and not self._unhealthy:
+            return CONNECTED
+        return Link(attempts=self._attempts if self._connecting else 0, unhealthy=self._unhealthy)
 
     def start(self) -> FeedStart:
         """Connect and read the state to start from.
@@ -184,6 +200,7 @@ class LiveFeed:
             return self._event(item)
         if item is None or item.closed.ledger_index <= self._last_index:
             return None  # the state we began with holds it
+        self._attempts, self._connecting = 0, False
         return self._ledger(codec, item)
 
     def request_resync(self) -> None:
@@ -199,6 +216,7 @@ class LiveFeed:
     def _event(self, event: GatewayEvent) -> LedgerFault | None:
         text = told_event(event)
         kinds = LedgerFaultKind
+        self._note(event.kind, text)
         if event.kind is EventKind.FAILED:
             raise FeedError(f"{text}; name further servers with --endpoint")
         if event.kind is EventKind.GAP:
@@ -213,6 +231,17 @@ class LiveFeed:
         calm = mild or event.kind in (EventKind.CONNECTED, EventKind.HEALTHY)
         log.log(logging.INFO if calm else logging.WARNING, "%s", text)
         return None
+
+    def _note(self, kind: EventKind, text: str) -> None:
+        """Keep what an event says of the connection."""
+        if kind in _BEGINS:
+            self._attempts, self._connecting = self._attempts + 1, True
+        elif kind in (EventKind.CONNECTED, EventKind.READER, EventKind.HEALTHY):
+            self._connecting = False
+        if kind in _BAD:
+            self._unhealthy = text
+        elif kind is EventKind.HEALTHY:
+            self._unhealthy = ""
 
     def _ledger(self, codec: Codec, bundle: LedgerBundle) -> LedgerUpdate | LedgerFault:
         index = bundle.closed.ledger_index

@@ -46,6 +46,7 @@ from neo_engine.domain.ledger import (
     LedgerFaultKind,
     LedgerUpdate,
 )
+from neo_engine.domain.link import CONNECTED
 from neo_engine.domain.number import ONE
 from neo_engine.feed.faults import DECODE_ERRORS, FaultLog, in_order, kind_of
 from neo_engine.feed.lines import LineReader
@@ -63,6 +64,8 @@ FIX = "name another file with --recording"
 
 class RecordedFeed:
     """A recording as a feed. `speed`: feed seconds per second of the clock, None for no waiting."""
+
+    link = CONNECTED  # a file has no connection to lose
 
     def __init__(
         self, path: Path, *, speed: float | None, clock: PaceClock, silence_after_seconds: int

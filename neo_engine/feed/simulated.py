@@ -29,6 +29,7 @@ from neo_engine.domain.ledger import (
     LedgerUpdate,
     SnapshotOffer,
 )
+from neo_engine.domain.link import CONNECTED
 from neo_engine.feed.pace import Pace, PaceClock
 from neo_engine.simulator.agents import Market, open_market, settings_digest
 from neo_engine.simulator.model.fields import fields_to_wire
@@ -43,6 +44,8 @@ NO_CHECK = CheckData(asks=None, bids=None, pool=None, accounts=None)
 
 class SimulatedFeed:
     """A named market as a feed. `speed`: feed seconds per second of the clock, None for no waiting."""
+
+    link = CONNECTED  # nothing goes wrong in it
 
     def __init__(self, name: str, *, seed: int, speed: float | None, clock: PaceClock) -> None:
         self._name = name

@@ -107,15 +107,18 @@ def node_state(info: Json) -> Finding:
 
 
 def node_ledger(info: Json, settings: Config) -> Finding:
-    """Check that the server's last validated ledger is fresh and that it keeps those before it."""
+    """Check that the server's last validated ledger is fresh and that it keeps those before it.
+
+    The server counts from the close time, which the network rounds to 10 s: a sound one may say 13 s.
+    """
     last = info.get("validated_ledger")
     if last is None:
         return bad("ledger", "no validated ledger", "the server is not in sync; use another endpoint")
-    age, limit = int(last.get("age", 0)), settings.risk.stale_pull_seconds
+    age, limit = int(last.get("age", 0)), settings.risk.stale_data_seconds
     if age > limit:
         return bad(
             "ledger",
-            f"{last['seq']} is {age} s old, risk.stale_pull_seconds is {limit}",
+            f"{last['seq']} is {age} s old, risk.stale_data_seconds is {limit}",
             "the server is behind; use another endpoint",
         )
     kept = _history(str(info.get("complete_ledgers", "")), int(last["seq"]))

@@ -24,6 +24,7 @@ _TIME, _MARKET, _SERVER, _OPERATOR = Ends.TIME, Ends.MARKET, Ends.SERVER, Ends.O
 ENDS: dict[str, tuple[Ends, ...]] = {
     "Stopping": (_OPERATOR,),
     "Risk": (_TIME, _MARKET, _OPERATOR),
+    "Cascade": (_MARKET,),
     "NoDataReceived": (_SERVER,),
     "StaleData": (_SERVER,),
     "CrossedBook": (_MARKET,),

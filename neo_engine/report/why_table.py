@@ -49,6 +49,13 @@ GATES: dict[str, GateText] = {
         "a monitor closed one side or pulled the quotes",
         "see the monitor's own numbers; docs/risk.md tells its thresholds",
     ),
+    "Cascade": _gate(
+        MONITORS,
+        "one side sweeps the book, so the quotes are pulled",
+        "nothing: it ends when the sweep does; look at the market before raising the key",
+        "monitors.cascade_pull",
+        "monitors.cascade_near_bps",
+    ),
     "NoDataReceived": _gate(DATA, "no ledger was received yet", "check the feed's server or file"),
     "StaleData": _gate(
         DATA,
@@ -56,6 +63,7 @@ GATES: dict[str, GateText] = {
         "check the connection and the server; the next ledger ends it",
         "risk.stale_pull_seconds",
         "risk.stale_halt_seconds",
+        "risk.stale_data_seconds",
     ),
     "CrossedBook": _gate(DATA, "the best bid is not below the best ask", _WAIT),
     "Gap": _gate(

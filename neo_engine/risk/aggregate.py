@@ -2,7 +2,8 @@
 
     WARN          the reading is stored, nothing else changes
     REDUCE_ONLY   gate `Risk` on the side whose fills would make it worse
-    PULL_QUOTES   gate `Risk` on both sides (`StaleData` for staleness): every order is taken back
+    PULL_QUOTES   gate `Risk` on both sides (`StaleData` for staleness, `Cascade` for sweeping): every order
+                  is taken back
     KILL          the session ends, for the reason of the first monitor that kills, with all their numbers
 
 A reading is stored when its severity changes, so a quiet session stores none.
@@ -12,20 +13,25 @@ from __future__ import annotations
 
 from neo_engine.config import Config
 from neo_engine.domain.halt import Halt, HaltReason
+from neo_engine.domain.number import ZERO
 from neo_engine.domain.records import Accounts, Gate
 from neo_engine.domain.severity import Reading, Severity
+from neo_engine.domain.today import NOTHING_YET, Today
 from neo_engine.risk.monitors import MONITORS
 from neo_engine.risk.monitors.reading import calm
-from neo_engine.risk.monitors.sending import DAY_SECONDS
+from neo_engine.risk.monitors.value import DAY_SECONDS
 from neo_engine.risk.state import (
     NO_ANSWER,
+    NO_DEPEG,
     NO_JUMP,
     NO_PEAK,
     NO_REFUSAL,
     NO_RUN,
+    NOTHING_TAKEN,
     Age,
     Burn,
     Count,
+    DayResult,
     Holdings,
     LastMid,
     RiskAssessment,
@@ -36,23 +42,32 @@ from neo_engine.risk.state import (
 
 RISK_GATE = "Risk"
 STALE_GATE = "StaleData"
+CASCADE_GATE = "Cascade"
 _HALTS = {monitor.name: monitor.halt for monitor in MONITORS}
 
 
-def initial_state(close_time: int) -> RiskState:
-    """Return the memory of a session that has seen nothing; close_time: of the feed's starting ledger."""
+def initial_state(close_time: int, today: Today = NOTHING_YET) -> RiskState:
+    """Return the memory of a session that has seen nothing; close_time: of the feed's starting ledger.
+
+    today: what earlier sessions of the account did on that ledger's UTC day.
+    """
+    day = close_time // DAY_SECONDS
     return RiskState(
         feed_failures=Count(count=0),
         staleness=Age(last_ledger_time=close_time),
         unhealthy_data=Count(count=0),
+        daily_loss=DayResult(day=day, before=-today.pnl_rlusd, pnl=ZERO),
         drawdown=NO_PEAK,
         position_velocity=Holdings(steps=((close_time, 0),)),
         cascade=NO_RUN,
         price_velocity=LastMid(mid=None, close_time=close_time),
         balance_jump=NO_JUMP,
+        depeg=NO_DEPEG,
+        issuer=NOTHING_TAKEN,
+        ledger_stall=Age(last_ledger_time=close_time),
         submit_errors=NO_REFUSAL,
         reject_rate=NO_ANSWER,
-        fee_burn=Burn(day=close_time // DAY_SECONDS, before=0, fees=0),
+        fee_burn=Burn(day=day, before=-today.fees_drops, fees=0),
         readings=tuple(calm(monitor.name) for monitor in MONITORS),
         newest_order=0,
     )
@@ -113,9 +128,12 @@ def gates_of(readings: list[Reading]) -> tuple[Gate, ...]:
     """Return the gates that the readings close; a KILL closes none, for the session ends."""
     gates = []
     for one in readings:
+        pulls = one.severity is Severity.PULL_QUOTES
         if one.monitor == "staleness" and one.severity >= Severity.PULL_QUOTES:
             gates.append(Gate(name=STALE_GATE, side="both", detail=one.detail))
-        elif one.severity is Severity.PULL_QUOTES:
+        elif one.monitor == "cascade" and pulls:
+            gates.append(Gate(name=CASCADE_GATE, side="both", detail=one.detail))
+        elif pulls:
             gates.append(Gate(name=RISK_GATE, side="both", detail=f"{one.monitor}: {one.detail}"))
         elif one.severity is Severity.REDUCE_ONLY:
             gates.append(Gate(name=RISK_GATE, side=one.closes, detail=f"{one.monitor}: {one.detail}"))

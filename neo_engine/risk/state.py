@@ -9,11 +9,14 @@ from decimal import Decimal
 
 import msgspec
 
+from neo_engine.domain.account_findings import AccountFinding
 from neo_engine.domain.assets import Side
 from neo_engine.domain.halt import Halt
+from neo_engine.domain.link import CONNECTED, Link
 from neo_engine.domain.market import AccountView, DataFault, MarketSnapshot
 from neo_engine.domain.number import ZERO
 from neo_engine.domain.records import Accounts, Gate
+from neo_engine.domain.reference import ReferencePrice
 from neo_engine.domain.severity import Reading, Severity
 
 
@@ -24,9 +27,13 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Age(msgspec.Struct, frozen=True, kw_only=True):
-    """Close time of the newest ledger; before the first, of the one the feed starts from."""
+    """Close time of the newest ledger; before the first, of the one the feed starts from.
+
+    broken_at: when the feed was last seen to connect again since that ledger, None if it never was.
+    """
 
     last_ledger_time: int
+    broken_at: int | None = None
 
 
 class Peak(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,11 +93,39 @@ class Jump(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Burn(msgspec.Struct, frozen=True, kw_only=True):
-    """day: whole days since 2000-01-01 (UTC). before: the session's fees until it began. fees: until now."""
+    """day: whole days since 2000-01-01 (UTC). before: the session's fees until it began, less those that
+    earlier sessions sent on it. fees: the session's until now.
+    """
 
     day: int
     before: int
     fees: int
+
+
+class DayResult(msgspec.Struct, frozen=True, kw_only=True):
+    """day: whole days since 2000-01-01 (UTC). before: the session's P&L when it began, less what earlier
+    sessions made on it. pnl: the session's until now. RLUSD.
+    """
+
+    day: int
+    before: Decimal
+    pnl: Decimal
+
+
+class Issuer(msgspec.Struct, frozen=True, kw_only=True):
+    """When the issuer last took tokens back (None: never), and how many. frozen: what the account's events
+    told of a freeze that lasts, "" without one.
+    """
+
+    clawback_at: int | None
+    clawed: Decimal
+    frozen: str
+
+
+class Depeg(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when the distance has been at each threshold or beyond it (warn, pull, kill); None while not."""
+
+    since: tuple[int | None, int | None, int | None]
 
 
 class RiskState(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,11 +137,15 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True):
     feed_failures: Count
     staleness: Age
     unhealthy_data: Count
+    daily_loss: DayResult
     drawdown: Peak
     position_velocity: Holdings
     cascade: Run
     price_velocity: LastMid
     balance_jump: Jump
+    depeg: Depeg
+    issuer: Issuer
+    ledger_stall: Age
     submit_errors: Refusals
     reject_rate: Answers
     fee_burn: Burn
@@ -121,7 +160,8 @@ class RiskObservation(msgspec.Struct, frozen=True, kw_only=True):
     snapshot. kill: the operator's requests, each as `source: reason`. snapshot: the market after its
     ledger. account: the venue's word after it, and books: what we hold by our own count at the same moment
     (both None before the opening is booked). results: codes of the answers to creates and replaces, oldest
-    first. newest_order: highest order_id that had one.
+    first. newest_order: highest order_id that had one. findings: what the ledger did to our account besides.
+    link: how the feed is connected. reference: another market's newest price, None without one.
     """
 
     close_time: int | None
@@ -133,6 +173,9 @@ class RiskObservation(msgspec.Struct, frozen=True, kw_only=True):
     books: Accounts | None = None
     results: tuple[str, ...] = ()
     newest_order: int = 0
+    findings: tuple[AccountFinding, ...] = ()
+    link: Link = CONNECTED
+    reference: ReferencePrice | None = None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,3 +209,5 @@ NO_RUN = Run(before=None, side=None, length=0, severity=ZERO)
 NO_REFUSAL = Refusals(count=0, last=None)
 NO_ANSWER = Answers(refused=(), last=None)
 NO_JUMP = Jump(xrp_since=None, quote_since=None)
+NO_DEPEG = Depeg(since=(None, None, None))
+NOTHING_TAKEN = Issuer(clawback_at=None, clawed=ZERO, frozen="")

@@ -34,6 +34,25 @@ SELECT t.day, sum(t.fee_drops) AS fee_drops FROM (
     JOIN ticks k ON k.id = p.session_id << 32 | p.tick WHERE substr(k.close_time, 1, 10) = last.day
 ) t GROUP BY t.day
 """
+#: P&L at the end of the newest tick's day and when the day began, of each session that had a tick on it; the
+#: amounts are text, so that the sums are made outside. A session that began on the day began it with nothing.
+_RESULTS_OF_THE_LAST_DAY = f"""
+WITH ours AS (
+    SELECT s.session_id,
+           (SELECT t.id FROM ticks t WHERE t.id BETWEEN s.session_id << 32
+            AND (s.session_id << 32) + 0xFFFFFFFF ORDER BY t.id DESC LIMIT 1) AS last
+    FROM sessions s WHERE {_OF_ACCOUNT}
+), days AS (
+    SELECT o.session_id, o.last, substr(t.close_time, 1, 10) AS day FROM ours o JOIN ticks t ON t.id = o.last
+), ended AS (
+    SELECT d.*, (SELECT max(t.id) FROM ticks t WHERE t.id BETWEEN d.session_id << 32 AND d.last
+                 AND substr(t.close_time, 1, 10) < d.day) AS before
+    FROM days d WHERE d.day = (SELECT max(day) FROM days)
+)
+SELECT e.session_id, e.day, t.account_value_rlusd, t.net_capital_rlusd, t.mark,
+       b.account_value_rlusd AS value_before, b.net_capital_rlusd AS capital_before, b.mark AS mark_before
+FROM ended e JOIN ticks t ON t.id = e.last LEFT JOIN ticks b ON b.id = e.before ORDER BY e.session_id
+"""
 _SETTLED = f"SET result = '{TOO_LATE}', fee_drops = 0, result_session = nullif(?1, session_id)"
 
 
@@ -45,7 +64,8 @@ class LeftRows(msgspec.Struct, frozen=True, kw_only=True):
     that prepared it, replaces_order: of its order. upkeep: of v_upkeep, no result; after_ledger likewise.
     fills: of those orders. last_ledger: the last one of any tick, None where there was none. fees: one row,
     the UTC day of the newest tick and the fees sent on it, or none; cancels of an older session's orders may
-    be missing.
+    be missing. results: of that day, each session's account value and net capital at its last tick and at
+    its last one before the day.
     """
 
     orders: tuple[sqlite3.Row, ...]
@@ -54,6 +74,7 @@ class LeftRows(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[sqlite3.Row, ...]
     last_ledger: int | None
     fees: tuple[sqlite3.Row, ...]
+    results: tuple[sqlite3.Row, ...]
 
 
 def rows_left(connection: sqlite3.Connection, account: str) -> LeftRows:
@@ -90,6 +111,7 @@ def rows_left(connection: sqlite3.Connection, account: str) -> LeftRows:
             f"FROM sessions s WHERE {_OF_ACCOUNT}"
         )[0][0],
         fees=tuple(cursor.execute(_FEES_OF_THE_LAST_DAY, (account,))),
+        results=tuple(cursor.execute(_RESULTS_OF_THE_LAST_DAY, (account,))),
     )
 
 

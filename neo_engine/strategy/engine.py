@@ -27,7 +27,6 @@ from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import BPS, MILLION, ONE, WORK, ZERO
 from neo_engine.domain.orders import Quote
 from neo_engine.domain.records import Accounts, Gate, Pricing
-from neo_engine.domain.reference import ReferencePrice
 from neo_engine.strategy import gates as gate
 from neo_engine.strategy import glft, intensity, ladder, quota, signals, spread, volatility
 from neo_engine.strategy.anchor import AnchorView, read_anchor
@@ -78,12 +77,12 @@ def evaluate(
     config: Config,
     *,
     headroom: Headroom = FULL,
-    reference: ReferencePrice | None = None,
+    reference_age: int | None = None,
 ) -> StrategyResult:
     """Return the quotes for this snapshot, sorted bid-1, bid-2, ..., ask-1, ..., and every reason.
 
-    headroom: what the venue has left for us (docs/quota.md). reference: a price from elsewhere, if one is
-    configured and has ever been heard.
+    headroom: what the venue has left for us (docs/quota.md). reference_age: ledger intervals since the newest
+    price of another market was made, None where no reference is configured or none was heard yet.
     """
     with localcontext(WORK):
         left, allowed = quota.heed(state.quota, headroom, config.strategy.ladder_levels)
@@ -91,7 +90,7 @@ def evaluate(
         closed = gate.data_gates(snapshot)
         if closed:
             return _unpriced(state, closed)
-        left_to_us = _Venue(allowed=allowed, headroom=headroom, reference=reference)
+        left_to_us = _Venue(allowed=allowed, headroom=headroom, reference_age=reference_age)
         return _priced(state, snapshot, accounts, config, left_to_us)
 
 
@@ -100,7 +99,7 @@ class _Venue(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed: Quota
     headroom: Headroom
-    reference: ReferencePrice | None
+    reference_age: int | None
 
 
 def _unpriced(state: StrategyState, closed: tuple[Gate, ...]) -> StrategyResult:
@@ -143,7 +142,7 @@ def _priced(
         snapshot.ledger_index,
         share,
         strategy,
-        reference=venue.reference,
+        reference_age=venue.reference_age,
         warm=(moves.mids >= strategy.warmup_ticks, state.intensity.raw is not None),
     )
     terms = spread.cost_terms(view.anchor, snapshot.fee_base_drops, snapshot.transfer_rate, config.order_size)

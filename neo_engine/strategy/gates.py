@@ -69,6 +69,27 @@ def data_gates(snapshot: MarketSnapshot) -> tuple[Gate, ...]:
     return ()
 
 
+def no_data_gate() -> Gate:
+    """Return the gate of a tick before the first ledger."""
+    return _fault(DataFault.NO_DATA, "no ledger was received yet")
+
+
+def stale_gates(snapshot: MarketSnapshot, config: Config, now: int) -> tuple[Gate, ...]:
+    """Return StaleData for a ledger that is too old to be priced as it comes; now: the feed's time.
+
+    It stands beside the monitor of staleness, which notices that none comes.
+    """
+    age, limit = now - snapshot.close_time, config.risk.stale_data_seconds
+    if age < limit:
+        return ()
+    return (_fault(DataFault.STALE, f"the ledger is {age} s old (risk.stale_data_seconds {limit})"),)
+
+
+def unhealthy_gates(why: str) -> tuple[Gate, ...]:
+    """Return UnhealthyNode when the server that is read is not in step; why: "" when it is."""
+    return (_fault(DataFault.UNHEALTHY, why),) if why else ()
+
+
 def _fault(fault: DataFault, detail: str) -> Gate:
     return Gate(name=fault.value, side=BOTH, detail=detail)
 

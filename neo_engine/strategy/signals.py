@@ -18,7 +18,6 @@ from neo_engine.domain.fills import Fill
 from neo_engine.domain.headroom import WHOLE, quota
 from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.number import ONE, ZERO
-from neo_engine.domain.reference import ReferencePrice
 from neo_engine.strategy import chain, defence, staleness, toxicity
 from neo_engine.strategy.anchor import is_empty_pool
 
@@ -81,7 +80,7 @@ def read(
     imbalance: Decimal,
     config: StrategyConfig,
     *,
-    reference: ReferencePrice | None,
+    reference_age: int | None,
     warm: tuple[bool, bool],
 ) -> Reading:
     """Return the factors now. imbalance: of the inventory, -1 to +1. warm: volatility, intensity."""
@@ -93,7 +92,7 @@ def read(
         most=config.toxicity_factor_max,
     )
     known = (warm[0], flow.share is not None, warm[1])
-    ages = staleness.ages(state.ages, ledger_index, reference, warm=known)
+    ages = staleness.ages(state.ages, ledger_index, reference_age, warm=known)
     stale = ONE
     if ages:
         stale = staleness.factor(
@@ -131,7 +130,7 @@ def _flow_notes(flow: toxicity.Flow) -> chain.Factors:
 def startup_factors(config: Config) -> dict[str, Decimal]:
     """Return the factors of a session that knows nothing yet, with full headroom and an even inventory."""
     strategy = config.strategy
-    reading = read(start(strategy), 0, ZERO, strategy, reference=None, warm=(False, False))
+    reading = read(start(strategy), 0, ZERO, strategy, reference_age=None, warm=(False, False))
     base = chain.Base(
         half_spread_bps=strategy.base_offset_bps,
         volatility=ONE,

@@ -7,7 +7,7 @@
 |---|---|
 | volatility, flow, intensity | ledgers missing in what was learnt; a seen one makes up for one |
 | pool | ledgers since it was last there |
-| reference | as told with the price |
+| reference | ledger intervals since the price of the other market was made |
 
 1. A signal that never warmed up, or whose feed does not exist, has no age and adds nothing.
 2. After GAP_LEDGERS_MAX blind ledgers volatility and flow start anew (`volatility`), so they are not old but
@@ -24,7 +24,6 @@ from decimal import Decimal
 
 import msgspec
 
-from neo_engine.domain.reference import ReferencePrice
 from neo_engine.strategy.chain import rise
 from neo_engine.strategy.volatility import GAP_LEDGERS_MAX
 
@@ -60,7 +59,7 @@ def observe(state: AgeState, ledger_index: int, *, elapsed: int | None, has_pool
 
 
 def ages(
-    state: AgeState, ledger_index: int, reference: ReferencePrice | None, *, warm: tuple[bool, bool, bool]
+    state: AgeState, ledger_index: int, reference_age: int | None, *, warm: tuple[bool, bool, bool]
 ) -> Ages:
     """Return every signal that is not of this ledger; warm: volatility, flow, intensity."""
     found: list[tuple[str, int]] = []
@@ -70,8 +69,8 @@ def ages(
         found += [(name, age) for name, age, is_warm in zip(names, lacking, warm, strict=True) if is_warm]
     if state.pool_ledger is not None and ledger_index > state.pool_ledger:
         found.append(("pool", ledger_index - state.pool_ledger))
-    if reference is not None:
-        found.append(("reference", reference.age_ledgers))
+    if reference_age is not None:
+        found.append(("reference", reference_age))
     return tuple((name, age) for name, age in found if age > 0)
 
 

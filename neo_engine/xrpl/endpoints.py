@@ -144,6 +144,11 @@ class Endpoints:
         """True if the last attempt at each server failed, and as many in a row as are allowed."""
         return all(e.missed and e.failures >= self._attempts_max for e in self._all.values())
 
+    @property
+    def misses(self) -> int:
+        """How often in a row an attempt failed at every server; 0 while one is connected or may yet be."""
+        return min(e.failures for e in self._all.values()) if self.unreachable else 0
+
     def told(self) -> str:
         """Return every server with why it cannot be used."""
         return "; ".join(f"{e.url}: {e.why}" for e in self._all.values() if not e.connected)

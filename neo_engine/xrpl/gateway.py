@@ -68,7 +68,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...] = ("ledger", "transactions")
     accounts: tuple[str, ...] = ()
     request_timeout_seconds: float = 10.0
-    stale_seconds: float = 15.0
+    stale_seconds: float = 10.0
     attempts_max: int = 20
     seed: int = 0
     after_ledger: int | None = None
@@ -105,6 +105,7 @@ class Gateway:
         self._subscribed_at = 0.0
         self._behind = False
         self._told = (SupervisorState.DISCONNECTED, self._endpoints.writer)
+        self._misses = 0
         self._lock = threading.Lock()  # over _loop: no request may be handed to a loop that ends
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -460,6 +461,9 @@ class Gateway:
         if self.state is not state:
             now = self._clock.monotonic()
             self._event(_STATE_EVENTS[self.state], self._supervisor.old(now) or self._endpoints.told())
+        self._misses, misses = self._endpoints.misses, self._misses
+        if self._misses > misses and self.state is not SupervisorState.FAILED:
+            self._event(EventKind.RETRY, self._endpoints.told())
         if self._endpoints.writer != writer:
             text = f"took over from {writer}: {self._endpoints[writer].why}"
             self._event(EventKind.WRITER, text, self._endpoints.writer)

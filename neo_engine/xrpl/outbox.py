@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     RECONNECTING = "reconnecting"
     DISCONNECTED = "disconnected"
     FAILED = "failed"
+    RETRY = "retry"  # an attempt to connect failed at every endpoint, the next one follows
     GAP = "gap"  # ledgers first_ledger..last_ledger cannot be had from any endpoint and are left out
     MALFORMED = "malformed"  # a frame that cannot be read was skipped
     BUSY = "busy"  # a server asked for less load; requests to it wait

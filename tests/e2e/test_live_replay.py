@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,25 @@ def test_the_journal_of_a_killed_session_plays_to_the_tick_at_which_it_died(
     common = min(len(stored), len(replayed))
     assert common >= len(stored) - 1
     assert replayed[:common] == stored[:common]
+
+
+def test_what_was_lost_on_the_day_halts_the_next_session_and_its_replay_alike(stage: Stage) -> None:
+    one = stage.trader(2)
+    first = one.run("live", "--duration", "20s")
+    assert first.code == 0, first.err
+    with closing(sqlite3.connect(one.db)) as connection, connection:
+        # Some 1,500 RLUSD more were lost by the last tick than it says; the day may cost 500.
+        connection.execute(
+            "UPDATE ticks SET account_value_rlusd = CAST(CAST(net_capital_rlusd AS REAL) - 1500 AS TEXT) "
+            "WHERE id = (SELECT max(id) FROM ticks)"
+        )
+    journal = one.db.with_name("day.journal")
+    second = one.run("live", "--duration", "20s", "--journal", journal)
+    assert (second.code, second.json["halt_reason"]) == (4, "risk_max_loss")
+    assert "in this UTC day (risk.max_daily_loss_rlusd 500)" in second.json["halt_detail"]
+    again = played(journal)
+    kept = ("fingerprint", "ticks", "halt_reason", "halt_detail")
+    assert {key: again.json[key] for key in kept} == {key: second.json[key] for key in kept}
 
 
 def test_a_journal_of_another_strategy_is_told_apart_at_the_first_order(

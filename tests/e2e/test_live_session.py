@@ -242,7 +242,7 @@ def test_money_from_outside_is_proposed_or_halts_as_the_configuration_says(stage
         one.wait_for_offer(process)
         deed(stage, "deposit", one, value="25000000")
     ends = [one.ended(process) for one, process in both]
-    assert [done.code for done in ends] == [0, 4], [done.err for done in ends]
+    assert [done.code for done in ends] == [0, 4], [done.json for done in ends]
     assert [done.json["halt_reason"] for done in ends] == ["duration_elapsed", "reconciler_halt"]
     for (one, _process), done in zip(both, ends, strict=True):
         events = rows(
@@ -270,7 +270,7 @@ def test_a_clawback_is_booked_and_a_freeze_halts(stage: Stage) -> None:
     deed(stage, "clawback", clawed, value="7")
     deed(stage, "freeze", frozen)
     ends = [one.ended(process) for one, process in both]
-    assert [done.code for done in ends] == [0, 4], [done.err for done in ends]
+    assert [done.code for done in ends] == [0, 4], [done.json for done in ends]
     assert ends[1].json["halt_reason"] == "reconciler_halt"
     query = "SELECT kind, asset, amount FROM capital_events WHERE kind <> 'opening'"
     booked = rows(clawed.db, query)

@@ -81,6 +81,10 @@ RISK_LIMITS = {
         {"risk__max_loss_rlusd": 0.000001},
         r"^session P&L -0\.\d+ RLUSD \(risk.max_loss_rlusd 0.000001\)",
     ),
+    "risk_max_loss of the day": (
+        {"risk__max_daily_loss_rlusd": 0.000001},
+        r"^P&L -0\.\d+ RLUSD in this UTC day \(risk.max_daily_loss_rlusd 0.000001\)",
+    ),
     "risk_max_drawdown": (
         {"risk__max_drawdown_pct": 0.01},
         r"^drawdown 0\.\d+ % from a peak of 43\d\.\d+ RLUSD \(risk.max_drawdown_pct 0.01\)",
@@ -92,7 +96,8 @@ RISK_LIMITS = {
 def test_a_crossed_limit_halts_and_the_next_session_knows_nothing_of_it(tmp_path: Path, reason: str) -> None:
     changes, detail = RISK_LIMITS[reason]
     db = tmp_path / "neo.db"
-    check_end(db, session(db, config=write_config(tmp_path, **changes)), reason, 4, detail)
+    halted = reason.split()[0]
+    check_end(db, session(db, config=write_config(tmp_path, **changes)), halted, 4, detail)
     check_clean_run_after(db)
 
 

@@ -22,7 +22,7 @@ def test_a_sweep_pulls_the_quotes_and_is_told_with_its_numbers(tmp_path: Path) -
     closed = rows(
         db,
         "SELECT t.tick, t.quoting FROM ticks t, json_each(t.gates) g "
-        "WHERE g.value ->> 'name' = 'Risk' AND g.value ->> 'side' = 'both'",
+        "WHERE g.value ->> 'name' = 'Cascade' AND g.value ->> 'side' = 'both'",
     )
     assert pulled <= {tick for tick, _quoting in closed}
     assert {quoting for _tick, quoting in closed} == {"none"}

@@ -8,19 +8,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from neo_engine.domain.account_findings import AccountFinding, FindingKind
 from neo_engine.domain.assets import Side
+from neo_engine.domain.link import Link
 from neo_engine.domain.market import AccountView, DataFault, Level, MarketSnapshot, MarketTrade
 from neo_engine.domain.records import Accounts
+from neo_engine.domain.reference import ReferencePrice
 from neo_engine.domain.severity import Severity
-from neo_engine.risk import RiskObservation, assess
+from neo_engine.domain.today import Today
+from neo_engine.risk import RiskObservation, assess, initial_state
 from neo_engine.risk.monitors import MONITORS
 from tests.unit.core_values import NOW, accounts, paper_config, snapshot
-from tests.unit.monitor_fixture import FAR_POOL, START
+from tests.unit.monitor_fixture import FAR_POOL
 
 CONFIG = paper_config()
 DROPS = st.integers(-(10**17), 10**17)
 NUMBERS = st.decimals(allow_nan=True, allow_infinity=True) | st.decimals("0.5", "4", places=4)
 AMOUNTS = st.decimals("-1E20", "1E20", allow_nan=False, places=6)
+FINDINGS = st.builds(
+    AccountFinding,
+    kind=st.sampled_from([FindingKind.CLAWBACK, FindingKind.FREEZE, FindingKind.PAID_IN]),
+    ledger_index=st.just(1000),
+    detail=st.just("told"),
+    quote=AMOUNTS,
+    active=st.booleans(),
+)
+REFERENCES = st.builds(
+    ReferencePrice, price=st.decimals("0.000001", "1000000"), at=st.integers(NOW - 300, NOW + 200)
+)
+LINKS = st.builds(Link, attempts=st.integers(0, 8), unhealthy=st.sampled_from(["", "stale"]))
+TODAYS = st.builds(Today, fees_drops=st.integers(0, 10**8), pnl_rlusd=AMOUNTS)
 CODES = st.sampled_from(["tesSUCCESS", "tecKILLED", "temBAD_OFFER", "terQUEUED", "noAnswer", ""])
 
 
@@ -82,16 +99,19 @@ def ticks(draw: st.DrawFn) -> tuple[RiskObservation, Accounts, int]:
         books=view,
         results=tuple(draw(st.lists(CODES, max_size=25))),
         newest_order=draw(st.integers(0, 10)),
+        findings=tuple(draw(st.lists(FINDINGS, max_size=2))),
+        link=draw(LINKS),
+        reference=draw(st.none() | REFERENCES),
     )
     return observation, view, NOW + draw(st.integers(-100, 200_000))
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(ticks(), min_size=1, max_size=5))
+@given(st.lists(ticks(), min_size=1, max_size=5), TODAYS)
 def test_the_aggregate_is_never_below_any_monitor_and_judging_never_fails(
-    sequence: list[tuple[RiskObservation, Accounts, int]],
+    sequence: list[tuple[RiskObservation, Accounts, int]], today: Today
 ) -> None:
-    state = START
+    state = initial_state(NOW, today)
     for observation, view, now in sequence:
         before = state
         result = assess(state, view, observation, CONFIG, now)

@@ -249,6 +249,6 @@ def test_the_gates_not_simulated_here_are_ended_by_a_person_or_by_the_next_tick(
         *("Stopping", "MinNotional", "MaxOrderSize", "DuplicateSlot", "MaxOpenOrders"),  # keys
         *("Inventory", "MaxExposure", "Capital", "CapitalShrunk"),  # what is held: the other side, capital
         *("Behind", "WouldCross", "Backoff", "SelfCross"),  # the next ledgers: tests of tick, risk and diff
-        *("Risk", "Manual"),  # tests of the monitors and of the pause
+        *("Risk", "Cascade", "Manual"),  # tests of the monitors and of the pause
     }
-    assert all(set(ENDS[name]) & {Ends.OPERATOR, Ends.TIME} for name in left)
+    assert all(set(ENDS[name]) & {Ends.OPERATOR, Ends.TIME, Ends.MARKET} for name in left)

@@ -171,7 +171,7 @@ def test_all_faults_are_reported_at_once(paper_yaml: str) -> None:
     ("key", "value", "said"),
     [
         ("requote_interval_seconds", "5", "must equal engine.tick_interval_seconds (4)"),
-        ("stale_halt_seconds", "15", "risk.stale_halt_seconds must be greater than risk.stale_pull_seconds"),
+        ("stale_halt_seconds", "10", "risk.stale_halt_seconds must be greater than risk.stale_pull_seconds"),
         (
             "half_spread_max_bps",
             "1",

@@ -15,10 +15,12 @@ from neo_engine.domain.book import BookTracker
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.pause import Pause
+from neo_engine.domain.reference import ReferencePrice
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
 from neo_engine.feed.journal import (
     JournaledControl,
+    JournaledReference,
     JournaledSignals,
     JournaledSource,
     JournaledTimer,
@@ -28,6 +30,7 @@ from neo_engine.feed.journal_play import (
     Journal,
     JournalMismatch,
     PlayedControl,
+    PlayedReference,
     PlayedSignals,
     PlayedSource,
     PlayedTimer,
@@ -35,7 +38,7 @@ from neo_engine.feed.journal_play import (
 from neo_engine.feed.live import LedgerSource, LiveFeed
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.clock import SilenceTimer
-from neo_engine.ports import Control, FeedItem, KillRequest, PauseRequest, Signals, Timer
+from neo_engine.ports import Control, FeedItem, KillRequest, PauseRequest, Reference, Signals, Timer
 from neo_engine.session import Opening, Session, SessionResult
 from neo_engine.tick import decide
 from neo_engine.xrpl.bundles import LedgerBundle
@@ -91,10 +94,28 @@ class Network(PlayedGateway):
         return super().next(timeout_seconds)
 
 
+class HandReference:
+    """Another market whose price changes every third time it is asked, and that may stop."""
+
+    def __init__(self) -> None:
+        self.price_now: Decimal | None = None
+        self.asked = 0
+
+    def price(self, at: int) -> ReferencePrice | None:
+        self.asked += 1
+        if self.price_now is None:
+            return None
+        return ReferencePrice(price=self.price_now + self.asked // 3, at=at - at % 8)
+
+    def close(self) -> None:
+        self.price_now = None
+
+
 class World:
     """All that is outside of a session."""
 
     def __init__(self) -> None:
+        self.reference = HandReference()
         self.clock = StillClock()
         self.network = Network(self.clock)
         self.control = HandControl()
@@ -117,6 +138,7 @@ def ran(
     signals: Signals,
     timer: Callable[[int], Timer],
     *,
+    reference: Reference,
     seconds: int | None,
 ) -> tuple[SessionResult, Store, list[FeedItem]]:
     feed = Observed(source, currency=RLUSD, issuer=ISSUER, clock=clock, names=(URL,))
@@ -156,6 +178,7 @@ def ran(
         on_tick=lambda _view: None,
         decide=decide,
         timer=timer(start.close_time),
+        reference=reference,
     )
     result = MainLoop(session).run()
     feed.close()
@@ -172,6 +195,7 @@ def recorded(
         JournaledControl(world.control, writer),
         JournaledSignals(world.signals, writer),
         lambda start: JournaledTimer(SilenceTimer(world.clock, TICK_SECONDS, start), writer),
+        reference=JournaledReference(world.reference, writer),
         seconds=seconds,
     )
     writer.close()
@@ -187,6 +211,7 @@ def replayed(path: Path, seconds: int | None = None) -> tuple[SessionResult, Sto
             PlayedControl(journal),
             PlayedSignals(journal),
             lambda _start: PlayedTimer(journal),
+            reference=PlayedReference(journal),
             seconds=seconds,
         )
         journal.finish()
@@ -205,7 +230,12 @@ def silences(world: World) -> int | None:
 
 
 def connections(world: World) -> int | None:
-    for place, kind in ((3, EventKind.STALE), (4, EventKind.RECONNECTING), (9, EventKind.CONNECTED)):
+    for place, kind in (
+        (3, EventKind.STALE),
+        (4, EventKind.RECONNECTING),
+        (9, EventKind.CONNECTED),
+        (10, EventKind.HEALTHY),
+    ):
         world.network.items.insert(place, GatewayEvent(kind=kind, text="told", endpoint=URL))
     world.network.items.insert(6, GatewayEvent(kind=EventKind.MALFORMED, text="told", endpoint=URL))
     world.network.silent = {5, 6, 7}
@@ -281,7 +311,18 @@ def ledgers_that_end_for_good(world: World) -> int | None:
     return None
 
 
+def another_market_that_leaves_the_peg(world: World) -> int | None:
+    world.network.silent = {5, 6, 20, 21}
+    world.network.before = {
+        8: lambda: setattr(world.reference, "price_now", Decimal(1)),
+        9: lambda: world.control.asked.append(DEPOSIT),
+        30: lambda: setattr(world.reference, "price_now", None),
+    }
+    return 160
+
+
 SCENES = [
+    another_market_that_leaves_the_peg,
     calm,
     silences,
     connections,
@@ -312,6 +353,36 @@ def test_a_replay_decides_what_the_session_decided(
     assert again == result  # the fingerprint, the halt and the summary
     assert store_again.intents == store.intents
     assert store_again.outcomes == store.outcomes
+
+
+def test_a_connection_that_is_lost_for_long_halts_neither_the_session_nor_its_replay(tmp_path: Path) -> None:
+    world = World()
+    for place, kind in enumerate((EventKind.RECONNECTING, EventKind.CONNECTED, EventKind.HEALTHY), 6):
+        world.network.items.insert(place, GatewayEvent(kind=kind, text="told", endpoint=URL))
+    world.network.silent = set(range(8, 40))  # 96 s
+    result, store, _given = recorded(tmp_path / "j.gz", world, 200)
+    told = [gate.detail for one in store.intents for gate in one.gates if gate.name == "StaleData"]
+    assert any("connecting again, attempt 1 (monitors.reconnect_attempts 5)" in detail for detail in told)
+    assert result.halt.reason is HaltReason.DURATION_ELAPSED
+    again, _store, _given = replayed(tmp_path / "j.gz", 200)
+    assert again == result
+
+    alone = World()
+    alone.network.silent = set(range(8, 40))
+    halted, _store, _given = recorded(tmp_path / "alone.gz", alone, 200)
+    assert halted.halt.reason is HaltReason.RISK_STALE_LEDGER
+
+
+def test_the_readings_of_another_market_are_those_of_the_journal(tmp_path: Path) -> None:
+    world = World()
+    another_market_that_leaves_the_peg(world)
+    _result, store, _given = recorded(tmp_path / "j.gz", world, 160)
+    told = [reading for one in store.intents for reading in one.readings if reading.monitor == "depeg"]
+    assert told, "the market was never heard"
+    _again, store_again, _given = replayed(tmp_path / "j.gz", 160)
+    assert [
+        reading for one in store_again.intents for reading in one.readings if reading.monitor == "depeg"
+    ] == (told)
 
 
 def test_another_seconds_limit_is_not_the_same_session(tmp_path: Path) -> None:

@@ -214,14 +214,16 @@ def test_every_monitor_that_kills_latches_with_its_own_numbers_unless_it_passes_
     latch.note(None, [reading(monitor.name) for monitor in MONITORS])
     assert [(one.reason, one.detail) for one in latch.latch.reasons] == [
         (HaltReason.RISK_MAX_LOSS, "monitor loss: numbers of loss"),
+        (HaltReason.RISK_MAX_LOSS, "monitor daily_loss: numbers of daily_loss"),
         (HaltReason.RISK_MAX_DRAWDOWN, "monitor drawdown: numbers of drawdown"),
         (HaltReason.KILL_SWITCH, "monitor cascade: numbers of cascade"),
         (HaltReason.KILL_SWITCH, "monitor price_velocity: numbers of price_velocity"),
         (HaltReason.KILL_SWITCH, "monitor balance_jump: numbers of balance_jump"),
+        (HaltReason.KILL_SWITCH, "monitor depeg: numbers of depeg"),
     ]
     for severity in set(Severity) - {Severity.KILL}:
         latch.note(None, [reading("loss", severity)])
-    assert latch.latch.number == 5
+    assert latch.latch.number == 7
 
 
 def test_a_loss_seen_while_the_session_stops_already_is_appended() -> None:
@@ -233,6 +235,21 @@ def test_a_loss_seen_while_the_session_stops_already_is_appended() -> None:
     d.feed.before[3] = lambda: d.control.asked.append(KillRequest(source="file", reason="enough"))
     assert d.run().halt == KILLED
     assert reasons_in(dict(d.store.ends[0].state)) == [HaltReason.KILL_SWITCH, HaltReason.RISK_MAX_LOSS]
+
+
+def test_a_position_that_ran_away_halts_and_does_not_latch() -> None:
+    runaway = Halt(reason=HaltReason.KILL_SWITCH, detail="monitor position_velocity: 300 XRP in 60 s")
+
+    def running_away(state: EngineState, seen: Observation, config: Config, now: int) -> Decision:
+        decision = decide(state, seen, config, now)
+        if seen.ledger_index != 102 or state.stopping is not None:
+            return decision
+        stopping = replace(decision.state, stopping=runaway)
+        return replace(decision, state=stopping, halt=runaway, readings=(reading("position_velocity"),))
+
+    d = live_desk(desk(*(ledger(n) for n in range(1, 8)), decided=running_away))
+    assert d.run().halt == runaway
+    assert reasons_in(dict(d.store.ends[0].state)) == []
 
 
 def test_the_kill_file_stays_when_nothing_of_the_end_could_be_stored(

@@ -13,6 +13,7 @@ from neo_engine.domain.book import BookTracker
 from neo_engine.domain.book_state import LedgerState
 from neo_engine.domain.errors import FeedError
 from neo_engine.domain.ledger import FeedStart, LedgerFault, LedgerFaultKind, LedgerUpdate
+from neo_engine.domain.link import CONNECTED, Link
 from neo_engine.feed.live import NO_CHECK, LiveFeed, shown_endpoint, without_secrets
 from neo_engine.feed.recorded import RecordedFeed
 from neo_engine.xrpl.gateway import EventKind, GatewayEvent
@@ -227,6 +228,50 @@ def test_what_the_gateway_tells_of_its_connections_is_logged_and_no_tick(
         f"{URL}: stale: told",
         f"{URL}: reconnecting: told",
     ]
+
+
+def test_attempts_to_connect_again_are_counted_until_a_ledger_comes() -> None:
+    kinds = EventKind
+    gateway = PlayedGateway()
+    feed, _start = started(gateway)
+    assert feed.link == CONNECTED
+    ledgers = [gateway.items.popleft() for _ in range(2)]
+    told = {
+        kinds.RECONNECTING: 1,
+        kinds.DISCONNECTED: 1,
+        kinds.RETRY: 2,
+        kinds.BUSY: 2,
+        kinds.CONNECTED: 0,
+    }
+    for kind, attempts in told.items():
+        gateway.items.appendleft(event(kind))
+        assert feed.next(0) is None
+        assert feed.link == Link(attempts=attempts, unhealthy=feed.link.unhealthy), f"after {kind}"
+        assert feed.link.unhealthy  # until the server is healthy again
+    gateway.items.appendleft(event(kinds.RECONNECTING))  # it was cut before a ledger came
+    assert feed.next(0) is None
+    assert feed.link.attempts == 3
+    gateway.items.extendleft(reversed([event(kinds.CONNECTED), event(kinds.HEALTHY), *ledgers]))
+    assert feed.next(0) is None
+    assert feed.next(0) is None
+    assert feed.link == Link(attempts=0, unhealthy="")
+    given(feed)
+    gateway.items.appendleft(event(kinds.RECONNECTING))
+    assert feed.next(0) is None
+    assert feed.link.attempts == 1
+
+
+def test_a_server_that_is_stale_is_not_to_be_believed_until_it_is_healthy() -> None:
+    gateway = PlayedGateway()
+    feed, _start = started(gateway)
+    gateway.items.appendleft(event(EventKind.STALE))
+    assert feed.next(0) is None
+    assert feed.link == Link(attempts=0, unhealthy=f"{URL}: stale: told")
+    given(feed)
+    assert feed.link.unhealthy  # a ledger alone proves nothing
+    gateway.items.appendleft(event(EventKind.HEALTHY))
+    assert feed.next(0) is None
+    assert feed.link == CONNECTED
 
 
 def test_a_frame_that_cannot_be_read_is_a_fault() -> None:

@@ -25,6 +25,7 @@ from neo_engine.domain.ledger import (
     LedgerFaultKind,
     LedgerUpdate,
 )
+from neo_engine.domain.link import CONNECTED
 from neo_engine.domain.number import plain
 from neo_engine.domain.orders import CancelOrder, Command, PreparedTransaction, SubmitOutcome, TransactionKind
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
@@ -80,6 +81,8 @@ class Clock:
 
 class Feed:
     """Gives what it was given, then nothing for ever; None in the list is a poll in which nothing came."""
+
+    link = CONNECTED
 
     def __init__(self, clock: Clock, items: Sequence[FeedItem | None], live: bool) -> None:
         self._clock = clock
@@ -442,12 +445,13 @@ def test_a_live_feed_that_falls_silent_is_pulled_then_halted_by_the_clock() -> N
     result = d.run()
     assert result.halt.reason is HaltReason.RISK_STALE_LEDGER
     silences = [record for record in d.store.intents if record.kind == "silence"]
-    # One tick every 4 s: quotes go at 15 s or later (16), the session at 60 s.
+    # One tick every 4 s: quotes go at 10 s or later (12: the stall is seen too), the session at 60.
     pulled = next(record for record in silences if record.prepared)
-    assert [one.name for one in pulled.gates] == ["StaleData"]
-    assert pulled.close_time == START + 8 + 16
-    assert [record.close_time - START - 8 for record in silences if not record.prepared][:3] == [4, 8, 12]
-    assert any(record.close_time == START + 8 + 60 for record in silences)
+    assert [one.name for one in pulled.gates] == ["StaleData", "Risk"]
+    assert pulled.close_time == START + 8 + 12
+    assert [record.close_time - START - 8 for record in silences if not record.prepared][:2] == [4, 8]
+    halted = next(record for record in silences if any(one.name == "Stopping" for one in record.gates))
+    assert halted.close_time == START + 8 + 60
 
 
 def test_a_live_feed_of_nothing_but_faults_grows_stale_too() -> None:
@@ -477,7 +481,7 @@ def test_a_feed_with_its_own_time_is_never_made_silent_by_the_clock() -> None:
 
 
 def test_silence_told_by_the_feed_itself_is_a_tick_of_its_own_time() -> None:
-    d = desk(ledger(1), ledger(2), FeedSilence(close_time=START + 8 + 15), ledger(3), end(3))
+    d = desk(ledger(1), ledger(2), FeedSilence(close_time=START + 8 + 10), ledger(3), end(3))
     d.run()
     assert [one.name for one in d.store.intents[2].gates] == ["StaleData"]
 

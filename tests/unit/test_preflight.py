@@ -323,7 +323,7 @@ def test_a_stale_node_fails_by_its_ledgers_age_and_not_by_our_clock() -> None:
     for _ in range(5):
         network.close()
     found = look(network, server=InProcess(past(network, stood)))
-    assert "s old, risk.stale_pull_seconds is 15" in ills(found)["ledger"]
+    assert "s old, risk.stale_data_seconds is 15" in ills(found)["ledger"]
     assert "clock" not in ills(found)
 
 

@@ -161,7 +161,7 @@ def test_a_burst_that_ended_with_a_ledger_is_still_seen() -> None:
     assert reason(judge(observation=seen(feed_faults=5))) is HaltReason.RISK_RPC_FAILURE
 
 
-@pytest.mark.parametrize(("age", "pulled"), [(14, False), (15, True), (16, True)])
+@pytest.mark.parametrize(("age", "pulled"), [(9, False), (10, True), (11, True)])
 def test_quotes_are_pulled_without_a_ledger(age: int, pulled: bool) -> None:
     result = judge(observation=seen(at=None), now=NOW + age)
     assert [(gate.name, gate.side) for gate in result.gates] == ([("StaleData", "both")] if pulled else [])

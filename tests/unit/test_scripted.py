@@ -85,7 +85,7 @@ def row(number: int, offset: int, slot: str = "a", price: str = "2.01", size: in
 
 def seen(ledger: int, kind: str = "ledger", **parts: Any) -> Observation:
     report = VenueReport(
-        snapshot=core.snapshot(ledger_index=ledger),
+        snapshot=core.snapshot(ledger_index=ledger, close_time=NOW + 4 * ledger),
         transactions=(),
         order_updates=(),
         fills=(),

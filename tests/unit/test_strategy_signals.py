@@ -11,7 +11,6 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.market import MarketSnapshot, MarketTrade
 from neo_engine.domain.number import ONE, ZERO
-from neo_engine.domain.reference import ReferencePrice
 from neo_engine.strategy import chain, defence, signals, staleness, toxicity
 from neo_engine.strategy.engine import StrategyResult, StrategyState, evaluate, initial_state, with_fills
 from neo_engine.strategy.volatility import GAP_LEDGERS_MAX
@@ -332,14 +331,14 @@ def test_a_pool_is_old_while_it_is_away_gone_after_a_while_and_off_where_there_n
 
 
 def test_a_reference_price_is_one_more_signal_and_none_adds_nothing() -> None:
-    def stale(reference: ReferencePrice | None) -> dict[str, Decimal]:
+    def stale(reference_age: int | None) -> dict[str, Decimal]:
         snapshot = market("1.999", "2.001")
-        result = evaluate(initial_state(CONFIG), snapshot, BALANCED, CONFIG, reference=reference)
+        result = evaluate(initial_state(CONFIG), snapshot, BALANCED, CONFIG, reference_age=reference_age)
         return dict(result.pricing.factors)
 
     assert stale(None)["staleness"] == 1
-    assert stale(ReferencePrice(price=MID, age_ledgers=10))["staleness"] == 1
-    old = stale(ReferencePrice(price=MID, age_ledgers=20))
+    assert stale(10)["staleness"] == 1
+    old = stale(20)
     assert (old["staleness"], old["reference_age_ticks"]) == (D("1.25"), 20)
 
 

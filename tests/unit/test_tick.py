@@ -166,12 +166,12 @@ def test_a_cancel_in_flight_is_not_sent_again_while_it_may_still_come() -> None:
 
 
 def test_silence_short_of_the_limit_leaves_every_order_where_it_is() -> None:
-    decision = decide(working(OUR_BID), seen("silence", close_time=NOW + 14), CONFIG, NOW + 14)
+    decision = decide(working(OUR_BID), seen("silence", close_time=NOW + 9), CONFIG, NOW + 9)
     assert (decision.commands, decision.kept, decision.gates) == ((), 1, ())
 
 
 def test_silence_of_stale_pull_seconds_pulls_every_quote() -> None:
-    decision = decide(working(OUR_BID, OUR_ASK), seen("silence", close_time=NOW + 15), CONFIG, NOW + 15)
+    decision = decide(working(OUR_BID, OUR_ASK), seen("silence", close_time=NOW + 10), CONFIG, NOW + 10)
     assert gates(decision) == ["StaleData"]
     assert cancelled(decision) == {1, 2}
     assert decision.halt is None

@@ -204,7 +204,8 @@ def test_the_first_of_several_steps_is_named(tmp_path: Path) -> None:
     assert (answer.step, answer.cause) == ("data gate", "StaleData")
     # the key named in the gate's own numbers is not said twice
     assert facts(answer, "data gate") == [
-        "StaleData: no validated ledger for 16 s (risk.stale_pull_seconds 15) [risk.stale_halt_seconds 60]"
+        "StaleData: no validated ledger for 16 s (risk.stale_pull_seconds 15) "
+        "[risk.stale_halt_seconds 60, risk.stale_data_seconds 15]"
     ]
 
 

@@ -17,7 +17,7 @@ import msgspec
 from neo_engine.config import Config
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.severity import Reading
-from neo_engine.risk.monitors.feed import feed_failures, staleness, unhealthy_data
+from neo_engine.risk.monitors.feed import feed_failures, ledger_stall, staleness, unhealthy_data
 from neo_engine.risk.monitors.holdings import (
     balance_jump,
     position_rlusd,
@@ -27,7 +27,8 @@ from neo_engine.risk.monitors.holdings import (
 )
 from neo_engine.risk.monitors.market import cascade, price_velocity
 from neo_engine.risk.monitors.sending import fee_burn, reject_rate, submit_errors
-from neo_engine.risk.monitors.value import drawdown, loss
+from neo_engine.risk.monitors.token import depeg, issuer
+from neo_engine.risk.monitors.value import daily_loss, drawdown, loss
 from neo_engine.risk.state import Seen
 
 #: The memory's type is each monitor's own.
@@ -58,11 +59,15 @@ MONITORS: tuple[Monitor, ...] = (
     _monitor(position_xrp, _R.RISK_XRP_EXPOSURE, remembers=False),
     _monitor(position_rlusd, _R.RISK_RLUSD_EXPOSURE, remembers=False),
     _monitor(loss, _R.RISK_MAX_LOSS, remembers=False),
+    _monitor(daily_loss, _R.RISK_MAX_LOSS),
     _monitor(drawdown, _R.RISK_MAX_DRAWDOWN),
     _monitor(position_velocity, _R.KILL_SWITCH),
     _monitor(cascade, _R.KILL_SWITCH),
     _monitor(price_velocity, _R.KILL_SWITCH),
     _monitor(balance_jump, _R.KILL_SWITCH),
+    _monitor(depeg, _R.KILL_SWITCH),
+    _monitor(issuer, _R.RECONCILER_HALT),
+    _monitor(ledger_stall),
     _monitor(submit_errors),
     _monitor(reject_rate),
     _monitor(reserve_headroom, remembers=False),

@@ -1,4 +1,8 @@
-"""Monitors of the feed: faulty messages in a row, the age of the newest ledger, data not to be trusted."""
+"""Monitors of the feed: faulty messages in a row, the age of the newest ledger, data not to be trusted.
+
+A ledger's age is counted from its arrival: the feed's time is its close time when it comes, and goes on from
+there. So the network's rounding of close times (to 10 s) makes no ledger old.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +32,47 @@ def feed_failures(memory: Count, seen: Seen, config: Config) -> tuple[Count, Rea
 
 
 def staleness(memory: Age, seen: Seen, config: Config) -> tuple[Age, Reading]:
-    """Pull, later kill, when the newest ledger is so many seconds old, also when it is as it comes."""
+    """Pull, later kill, when the newest ledger is so many seconds old, also when it is as it comes.
+
+    While the feed connects again, up to attempt `monitors.reconnect_attempts`, it pulls and does not kill;
+    nor for `risk.stale_pull_seconds` after that, for what was missed takes a moment to come.
+    """
+    attempts, most = seen.tick.link.attempts, config.monitors.reconnect_attempts
     if seen.tick.close_time is not None:
         memory = Age(last_ledger_time=seen.tick.close_time)
+    if attempts:
+        memory = Age(last_ledger_time=memory.last_ledger_time, broken_at=seen.at)
     age, risk = seen.at - memory.last_ledger_time, config.risk
-    if age >= risk.stale_halt_seconds:
-        severity, limit = Severity.KILL, f"risk.stale_halt_seconds {risk.stale_halt_seconds}"
-    elif age >= risk.stale_pull_seconds:
-        severity, limit = Severity.PULL_QUOTES, f"risk.stale_pull_seconds {risk.stale_pull_seconds}"
-    else:
+    if age < risk.stale_pull_seconds:
         return memory, calm("staleness")
+    severity, limit = Severity.PULL_QUOTES, f"risk.stale_pull_seconds {risk.stale_pull_seconds}"
+    if age >= risk.stale_halt_seconds:
+        limit = f"risk.stale_halt_seconds {risk.stale_halt_seconds}"
+        back = memory.broken_at is not None and seen.at - memory.broken_at < risk.stale_pull_seconds
+        if attempts > most or not back:
+            severity = Severity.KILL
     detail = f"no validated ledger for {age} s ({limit})"
+    if attempts:
+        detail += f", connecting again, attempt {attempts} (monitors.reconnect_attempts {most})"
     return memory, Reading(monitor="staleness", severity=severity, detail=detail)
+
+
+def ledger_stall(memory: Age, seen: Seen, config: Config) -> tuple[Age, Reading]:
+    """Pull when no ledger came for `monitors.stall_intervals` ledger intervals though the feed is connected.
+
+    It tells a network that stands still from a connection that is lost. It never kills: `staleness` does.
+    """
+    if seen.tick.close_time is not None:
+        return Age(last_ledger_time=seen.tick.close_time), calm("ledger_stall")
+    age, intervals = seen.at - memory.last_ledger_time, config.monitors.stall_intervals
+    if seen.tick.link.attempts or age < intervals * config.engine.tick_interval_seconds:
+        return memory, calm("ledger_stall")
+    detail = (
+        f"no validated ledger for {age} s though connected: the network stands still, not our connection "
+        f"(monitors.stall_intervals {intervals} x engine.tick_interval_seconds "
+        f"{config.engine.tick_interval_seconds})"
+    )
+    return memory, Reading(monitor="ledger_stall", severity=Severity.PULL_QUOTES, detail=detail)
 
 
 def unhealthy_data(memory: Count, seen: Seen, config: Config) -> tuple[Count, Reading | None]:

@@ -14,9 +14,9 @@ from neo_engine.config import Config
 from neo_engine.domain.number import plain
 from neo_engine.domain.severity import Reading, Severity
 from neo_engine.risk.monitors.reading import calm
+from neo_engine.risk.monitors.value import DAY_SECONDS
 from neo_engine.risk.state import NO_ANSWER, NO_REFUSAL, Answers, Burn, Refusals, Seen
 
-DAY_SECONDS = 86_400  # 2000-01-01 began at midnight UTC, so that days of this clock are days of UTC
 _REFUSED = ("tec", "tem", "tef", "invalidTransaction", "invalidParams")
 
 
@@ -78,7 +78,8 @@ def reject_rate(memory: Answers, seen: Seen, config: Config) -> tuple[Answers, R
 def fee_burn(memory: Burn, seen: Seen, config: Config) -> tuple[Burn, Reading]:
     """Warn at half of `monitors.fee_pull_drops`, pull at all of it, until the next UTC day begins.
 
-    Counted are the fees of this session, failed transactions in them.
+    Counted are the fees of this session and of the account's earlier ones on that day, failed transactions
+    in them.
     """
     day, fees, limit = seen.at // DAY_SECONDS, seen.view.fees_drops, config.monitors.fee_pull_drops
     if day != memory.day:

@@ -1,4 +1,4 @@
-"""Monitors of what was lost: the session's loss and the drawdown of its value.
+"""Monitors of what was lost: by the session, on the day, and from the peak of its value.
 
 Drawdown is measured on the account value net of capital events, so that a withdrawal is no drawdown:
 
@@ -21,8 +21,9 @@ from neo_engine.config import Config
 from neo_engine.domain.number import ONE, WORK, ZERO, plain
 from neo_engine.domain.severity import Reading, Severity
 from neo_engine.risk.monitors.reading import calm, shown
-from neo_engine.risk.state import Peak, Seen
+from neo_engine.risk.state import DayResult, Peak, Seen
 
+DAY_SECONDS = 86_400  # 2000-01-01 began at midnight UTC, so that days of this clock are days of UTC
 MINIMUM_PEAK = ONE  # RLUSD
 MINIMUM_PEAK_SHARE = Decimal("0.02")  # of the largest allowed position's value
 _HUNDRED = Decimal(100)
@@ -50,6 +51,25 @@ def loss(memory: None, seen: Seen, config: Config) -> tuple[None, Reading]:
         return memory, calm("loss")
     detail = f"session P&L {shown(-lost)} RLUSD (risk.max_loss_rlusd {plain(limit)})"
     return memory, Reading(monitor="loss", severity=Severity.KILL, detail=detail)
+
+
+def daily_loss(memory: DayResult, seen: Seen, config: Config) -> tuple[DayResult, Reading]:
+    """Kill when the account has lost more than `risk.max_daily_loss_rlusd` on the UTC day that runs.
+
+    Fees and what is held at mark are in it, and so is what earlier sessions made or lost on this day: to
+    start again makes no new limit. A new day begins from nothing at its first tick.
+    """
+    view, day, limit = seen.view, seen.at // DAY_SECONDS, config.risk.max_daily_loss_rlusd
+    pnl = memory.pnl if view.mark is None else WORK.subtract(view.account_value, view.net_capital)
+    if day != memory.day:
+        memory = DayResult(day=day, before=memory.pnl, pnl=pnl)
+    elif pnl != memory.pnl:
+        memory = DayResult(day=day, before=memory.before, pnl=pnl)
+    made = WORK.subtract(pnl, memory.before)
+    if -made <= limit:
+        return memory, calm("daily_loss")
+    detail = f"P&L {shown(made)} RLUSD in this UTC day (risk.max_daily_loss_rlusd {plain(limit)})"
+    return memory, Reading(monitor="daily_loss", severity=Severity.KILL, detail=detail)
 
 
 def drawdown(memory: Peak, seen: Seen, config: Config) -> tuple[Peak, Reading]:
