@@ -77,7 +77,7 @@ class _Index(msgspec.Struct):
 
 
 _index_decoder = msgspec.json.Decoder(_Index)
-_STATE_EVENTS = {
+STATE_EVENTS = {
     SupervisorState.HEALTHY: EventKind.HEALTHY,
     SupervisorState.STALE: EventKind.STALE,
     SupervisorState.RECONNECTING: EventKind.RECONNECTING,
@@ -456,7 +456,7 @@ class Gateway:
         self._told = (self.state, self._endpoints.writer)
         if self.state is not state:
             now = self._clock.monotonic()
-            self._event(_STATE_EVENTS[self.state], self._supervisor.old(now) or self._endpoints.told())
+            self._event(STATE_EVENTS[self.state], self._supervisor.old(now) or self._endpoints.told())
         if self._endpoints.writer != writer:
             text = f"took over from {writer}: {self._endpoints[writer].why}"
             self._event(EventKind.WRITER, text, self._endpoints.writer)

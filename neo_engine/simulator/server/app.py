@@ -260,13 +260,16 @@ class LocalServer:
             return internal(text), EXCEPTION
         return reply, max(cost, MALFORMED) if reply.get("status") == "error" else cost
 
+    def later(self, seconds: float, deed: Callable[[], None]) -> None:
+        """Do something so many seconds from now."""
+        asyncio.get_running_loop().call_later(seconds, deed)
+
     def _now(self) -> int:
         return int(self.clock())
 
     def _drop(self, client: Client) -> None:
         client.silent = True
-        loop = asyncio.get_running_loop()
-        loop.call_later(SILENCE_SECONDS, client.close, POLICY_VIOLATION, THRESHOLD_EXCEEDED)
+        self.later(SILENCE_SECONDS, lambda: client.close(POLICY_VIOLATION, THRESHOLD_EXCEEDED))
         _log.warning("client %s: dropped, %s", client.address, THRESHOLD_EXCEEDED)
 
     def _respond(self, path: str, body: bytes, address: str) -> Answer:
