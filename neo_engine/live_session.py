@@ -57,7 +57,7 @@ from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock, Control, Signals, Timer
+from neo_engine.ports import Clock, Control, Exchange, Signals, Timer
 from neo_engine.session import Session, SessionResult, TickView, failed_start_stored
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
@@ -113,8 +113,16 @@ class LiveSource(LedgerSource, Pipeline, Protocol):
         """How much the servers still answer, in percent."""
 
 
+def as_it_is(exchange: Exchange) -> Exchange:
+    """Return the exchange itself: nothing stands between it and the engine."""
+    return exchange
+
+
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything outside that a live session hears and speaks to; a journal puts itself in between."""
+    """Everything outside that a live session hears and speaks to; a journal puts itself in between.
+
+    between: puts something between the engine and its exchange, as a rehearsal does.
+    """
 
     source: LiveSource
     signer: Signer
@@ -124,6 +132,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     signals: Signals
     mode: str
     timer: Callable[[FeedStart], Timer | None]
+    between: Callable[[Exchange], Exchange] = as_it_is
 
 
 def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Json:
@@ -145,8 +154,8 @@ def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Js
     }
 
 
-class _KeySigner:
-    """The signer as the executor sees it."""
+class SealedKey:
+    """A key as the executor sees it."""
 
     def __init__(self, signer: KeySigner) -> None:
         self._signer = signer
@@ -213,7 +222,7 @@ def _world(
     )
     return World(
         source=gateway,
-        signer=_KeySigner(key),
+        signer=SealedKey(key),
         address=key.address,
         names=tuple(shown_endpoint(one) for one in endpoints),
         control=FileControl(options.db, clock, takes_capital=False),
@@ -268,7 +277,7 @@ def run_session(
             config=config,
             feed=feed,
             feed_start=start,
-            exchange=exchange,
+            exchange=world.between(exchange),
             store=store,
             control=world.control,
             clock=clock,
