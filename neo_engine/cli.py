@@ -24,6 +24,7 @@ from neo_engine import (
     cli_pause,
     cli_preflight,
     cli_record,
+    cli_scenario,
     cli_session,
     cli_simulate,
     cli_why,
@@ -184,6 +185,9 @@ def engine_parser() -> argparse.ArgumentParser:
 
     text = "Serve a model network over the ledger's own API."
     cli_simulate.add_arguments(verb("simulate", cli_simulate.simulate, text))
+
+    text = "Play scenarios on a model network and say whether the engine did what it must."
+    cli_scenario.add_arguments(verb("scenario", cli_scenario.run, text))
 
     text = "Check everything that a live session needs, and say what to do."
     cli_preflight.add_arguments(verb("preflight", cli_preflight.run, text))

@@ -287,7 +287,11 @@ def parse_config(text: str, source: str) -> Config:
 
     Raises ConfigError with every fault found.
     """
-    raw = read_yaml(text, source)
+    return checked_config(read_yaml(text, source), source)
+
+
+def checked_config(raw: dict[str, Any], source: str) -> Config:
+    """Return the checked configuration in a mapping. Raises ConfigError with every fault found."""
     faults = _retired_faults(raw)
     try:
         config = Config.model_validate(raw)

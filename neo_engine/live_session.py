@@ -59,7 +59,7 @@ from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock, Control, Reference, Signals, Timer
+from neo_engine.ports import Clock, Control, Exchange, Reference, Signals, Timer
 from neo_engine.session import Session, SessionResult, TickView, failed_start_stored
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
@@ -115,8 +115,16 @@ class LiveSource(LedgerSource, Pipeline, Protocol):
         """How much the servers still answer, in percent."""
 
 
+def as_it_is(exchange: Exchange) -> Exchange:
+    """Return the exchange itself: nothing stands between it and the engine."""
+    return exchange
+
+
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything outside that a live session hears and speaks to; a journal puts itself in between."""
+    """Everything outside that a live session hears and speaks to; a journal puts itself in between.
+
+    between: puts something between the engine and its exchange, as a rehearsal does.
+    """
 
     source: LiveSource
     signer: Signer
@@ -127,6 +135,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     timer: Callable[[FeedStart], Timer | None]
     reference: Reference
+    between: Callable[[Exchange], Exchange] = as_it_is
 
 
 def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Json:
@@ -148,8 +157,8 @@ def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Js
     }
 
 
-class _KeySigner:
-    """The signer as the executor sees it."""
+class SealedKey:
+    """A key as the executor sees it."""
 
     def __init__(self, signer: KeySigner) -> None:
         self._signer = signer
@@ -216,7 +225,7 @@ def _world(
     )
     return World(
         source=gateway,
-        signer=_KeySigner(key),
+        signer=SealedKey(key),
         address=key.address,
         names=tuple(shown_endpoint(one) for one in endpoints),
         control=FileControl(options.db, clock, takes_capital=False),
@@ -273,7 +282,7 @@ def run_session(
             config=config,
             feed=feed,
             feed_start=start,
-            exchange=exchange,
+            exchange=world.between(exchange),
             store=store,
             control=world.control,
             clock=clock,

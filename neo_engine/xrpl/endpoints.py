@@ -51,6 +51,7 @@ class Endpoints:
         self.writer = urls[0]
         self._better = ""  # the candidate of the last judgement
         self._writer_gone = False
+        self._misses = 0  # attempts in a row that failed at every server
 
     def __getitem__(self, url: str) -> Endpoint:
         return self._all[url]
@@ -144,10 +145,11 @@ class Endpoints:
         """True if the last attempt at each server failed, and as many in a row as are allowed."""
         return all(e.missed and e.failures >= self._attempts_max for e in self._all.values())
 
-    @property
-    def misses(self) -> int:
-        """How often in a row an attempt failed at every server; 0 while one is connected or may yet be."""
-        return min(e.failures for e in self._all.values()) if self.unreachable else 0
+    def missed_again(self) -> bool:
+        """Tell whether, since this was asked last, one more attempt in a row has failed at every server."""
+        before = self._misses
+        self._misses = min(e.failures for e in self._all.values()) if self.unreachable else 0
+        return self._misses > before
 
     def told(self) -> str:
         """Return every server with why it cannot be used."""

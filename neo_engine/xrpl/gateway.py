@@ -79,7 +79,7 @@ class _Index(msgspec.Struct):
 
 
 _index_decoder = msgspec.json.Decoder(_Index)
-_STATE_EVENTS = {
+STATE_EVENTS = {
     SupervisorState.HEALTHY: EventKind.HEALTHY,
     SupervisorState.STALE: EventKind.STALE,
     SupervisorState.RECONNECTING: EventKind.RECONNECTING,
@@ -105,7 +105,6 @@ class Gateway:
         self._subscribed_at = 0.0
         self._behind = False
         self._told = (SupervisorState.DISCONNECTED, self._endpoints.writer)
-        self._misses = 0
         self._lock = threading.Lock()  # over _loop: no request may be handed to a loop that ends
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -460,9 +459,8 @@ class Gateway:
         self._told = (self.state, self._endpoints.writer)
         if self.state is not state:
             now = self._clock.monotonic()
-            self._event(_STATE_EVENTS[self.state], self._supervisor.old(now) or self._endpoints.told())
-        self._misses, misses = self._endpoints.misses, self._misses
-        if self._misses > misses and self.state is not SupervisorState.FAILED:
+            self._event(STATE_EVENTS[self.state], self._supervisor.old(now) or self._endpoints.told())
+        if self._endpoints.missed_again() and self.state is not SupervisorState.FAILED:
             self._event(EventKind.RETRY, self._endpoints.told())
         if self._endpoints.writer != writer:
             text = f"took over from {writer}: {self._endpoints[writer].why}"

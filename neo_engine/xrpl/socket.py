@@ -23,16 +23,14 @@ import contextlib
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from neo_engine.domain.errors import NeoError
-from neo_engine.domain.headroom import WHOLE
-from neo_engine.domain.number import ZERO
 from neo_engine.domain.request_cost import cost_of
+from neo_engine.xrpl.replies import BadFrame, Pause, read_frame, result_of
 from neo_engine.xrpl.server import API_VERSION, Json, RequestLost, RequestRefused
 from neo_engine.xrpl.spending import Spending
 
@@ -42,8 +40,6 @@ PENDING_MAX = 64
 PING_SECONDS = 15.0
 CLOSE_SECONDS = 1.0  # given to a server to answer our close
 UNANSWERED_MAX = 3  # requests in a row without a reply and nothing else read: the server is as good as gone
-PAUSE_FIRST_SECONDS = 0.5
-PAUSE_MAX_SECONDS = 16.0
 THRESHOLD_EXCEEDED = "threshold exceeded"  # why rippled closes on a client whose load is too high
 _OPEN_FAULTS = (OSError, TimeoutError, WebSocketException, ValueError, ImportError)
 
@@ -52,16 +48,6 @@ class NotConnected(NeoError):
     """A connection could not be opened; the text says why."""
 
 
-class _Head(msgspec.Struct, gc=False):
-    """What tells a frame's purpose; decoding it also checks that the whole frame is JSON."""
-
-    type: str = ""
-    id: str | int | None = None
-    warning: str | None = None
-
-
-_head = msgspec.json.Decoder(_Head)
-_reply = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 Sink = Callable[[str, bytes], None]
 
@@ -100,8 +86,7 @@ class Connection:
         self._pending: dict[str, asyncio.Future[Json | None]] = {}
         self._last_id = 0
         self._why = ""
-        self._pause = 0.0
-        self._reads_from = self._all_from = 0.0  # loop time before which requests wait
+        self._pause = Pause()  # in loop time
         self._unanswered = 0
         self._gave_up_at = 0.0
         self._writing = asyncio.Lock()  # from a write's turn until it is handed to the socket
@@ -139,11 +124,8 @@ class Connection:
 
     @property
     def patience(self) -> Decimal:
-        """What complaints leave, in percent: half as much with each in a row, nothing during slowDown."""
-        if time.monotonic() < self._all_from:  # the clock of asyncio's loops
-            return ZERO
-        pause = self._pause
-        return WHOLE * Decimal(PAUSE_FIRST_SECONDS / 2) / Decimal(pause) if pause else WHOLE
+        """What complaints leave, in percent. May be read from any thread."""
+        return self._pause.headroom(time.monotonic())  # the clock of asyncio's loops
 
     async def run(self) -> str:
         """Read until the connection ends; return why."""
@@ -186,37 +168,22 @@ class Connection:
 
     def _read(self, frame: bytes) -> None:
         try:
-            head = _head.decode(frame)
-            reply = (
-                _reply.decode(frame) if head.id is not None or head.type in ("response", "error") else None
-            )
-        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-            self._watcher.trouble(f"a frame of {len(frame)} bytes was skipped: {error}")
+            head, reply = read_frame(frame)
+        except BadFrame as error:
+            self._watcher.trouble(str(error))
             return
         self._unanswered = 0
         if reply is None:
             self._watcher.message(head.type, frame)
             return
-        self._heed(head.warning, str(reply.get("error", "")))
-        self._spending.answered(reply)
+        now, token = asyncio.get_running_loop().time(), str(reply.get("error", ""))
+        complaint = self._pause.heed(head.warning, token, now)
+        if complaint:
+            self._watcher.busy(complaint)
+        self._spending.heard(head.warning, token, reply)
         future = self._pending.pop(str(head.id), None)
         if future is not None and not future.done():
             future.set_result(reply)
-
-    def _heed(self, warning: str | None, error: str) -> None:
-        """Wait longer with each complaint in a row, and not at all after an answer without one."""
-        if warning != "load" and error != "slowDown":
-            self._pause = 0.0
-            return
-        self._pause = min(max(self._pause * 2, PAUSE_FIRST_SECONDS), PAUSE_MAX_SECONDS)
-        until = asyncio.get_running_loop().time() + self._pause
-        self._reads_from = until
-        if error == "slowDown":
-            self._all_from = until
-            self._spending.slowed()
-        else:
-            self._spending.warned()
-        self._watcher.busy(f"{error or 'load warning'}: requests wait {self._pause:g} s")
 
     async def request(
         self, command: str, timeout_seconds: float, parameters: Json, *, writes: bool = False
@@ -256,7 +223,7 @@ class Connection:
         self._watcher.answered((time.monotonic() - began) * 1000)
         if "error" in reply:
             self._spending.refused(cost)
-        return _result(command, reply)
+        return result_of(command, reply)
 
     def _give_up(self, began: float) -> None:
         """Count a request without an answer; of several that waited at the same time, the first."""
@@ -271,7 +238,7 @@ class Connection:
     async def _wait_turn(self, command: str, end: float, *, writes: bool) -> None:
         """Wait while the server wants less. Raises RequestLost (not sent) if that is over the time limit."""
         loop = asyncio.get_running_loop()
-        while (start := self._all_from if writes else max(self._reads_from, self._all_from)) > loop.time():
+        while (start := self._pause.until(writes=writes)) > loop.time():
             if start >= end:
                 raise RequestLost(command, f"{self.url}: the server wants less load for longer", sent=False)
             await asyncio.sleep(start - loop.time())
@@ -279,16 +246,6 @@ class Connection:
             raise RequestLost(command, f"{self.url}: {self._why}", sent=False)
         if len(self._pending) >= PENDING_MAX:
             raise RequestLost(command, f"{self.url}: {PENDING_MAX} requests wait for answers", sent=False)
-
-
-def _result(command: str, reply: Json) -> Json:
-    result, token = reply.get("result"), reply.get("error")
-    if reply.get("status") == "success" and isinstance(result, dict):
-        return result
-    if not isinstance(token, str):  # neither an answer nor a refusal: the server's word is not known
-        raise RequestLost(command, "the reply has neither a result nor an error", sent=True)
-    text = str(reply.get("error_message") or reply.get("error_exception") or "no reason given")
-    raise RequestRefused(command, token, text, reply)
 
 
 def _closed(error: ConnectionClosed) -> str:

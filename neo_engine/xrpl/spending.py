@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from neo_engine.domain.request_cost import RequestBudget
+from neo_engine.xrpl.replies import LOAD, SLOW_DOWN
 
 CLIO_WARNING = 2001  # the id of the warning that each answer of a Clio server carries (xrpl.org, Warnings)
 
@@ -41,20 +42,20 @@ class Spending:
         """Note that a request of this cost was answered with an error."""
         self._budget = self._budget.refused(cost, self._now)
 
-    def warned(self) -> None:
-        """Note a `load` warning."""
-        self._budget = self._budget.warned(self._now)
-
-    def slowed(self) -> None:
-        """Note slowDown."""
-        self._budget = self._budget.slowed(self._now)
+    def heard(self, warning: str | None, error: str, reply: Mapping[str, Any]) -> None:
+        """Note an answer: its complaint if it has one, and which kind of server gave it."""
+        if error == SLOW_DOWN:
+            self._budget = self._budget.slowed(self._now)
+        elif warning == LOAD:
+            self._budget = self._budget.warned(self._now)
+        self._answered(reply)
 
     def dropped(self) -> None:
         """Note that the server closed the connection for load."""
         self._budget = self._budget.dropped(self._now)
 
-    def answered(self, reply: Mapping[str, Any]) -> None:
-        """Note which kind of server an answer is of; an error is of either kind."""
+    def _answered(self, reply: Mapping[str, Any]) -> None:
+        """Take in which kind of server an answer is of; an error is of either kind."""
         if reply.get("status") == "success":
             told = reply.get("warnings")
             warnings = told if isinstance(told, list) else []

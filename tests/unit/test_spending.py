@@ -36,7 +36,7 @@ def spent(clock: Hand, *replies: Json) -> Spending:
     for _ in range(10):
         spending.sent(MEDIUM)
     for reply in replies:
-        spending.answered(reply)
+        spending.heard(None, "", reply)
     return spending
 
 

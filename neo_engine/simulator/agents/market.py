@@ -89,6 +89,8 @@ class Market:
         self._prices: Prices = prices_of(settings.price, self._random("prices"))
         self._fair = self._prices.step()
         self._turbulence = Decimal(1)
+        self._shift = Decimal(1)
+        self._resting: dict[str, int] = {}
         names = ("bank", "issuer", "gateway", "lp", "arb", NEO, *settings.makers, CARELESS, POOR, *TAKERS)
         self._hands = {who: Hand(self._address(who), hash_of, self._random(who)) for who in names}
         self.accounts = {who: hand.address for who, hand in self._hands.items()}
@@ -96,7 +98,7 @@ class Market:
         self._usd = Asset(USD, self.accounts["gateway"])
         self.pair = Pair(quote=IssuedAsset(currency=RLUSD, issuer=self._quote.issuer))
         self._bank = self._make_bank()
-        self._agents: list[Agent] = []
+        self._agents: list[tuple[str, Agent]] = []
 
     def _random(self, who: str) -> Random:
         return Random(int.from_bytes(keys.half(f"{self.name} {self.seed} {who}".encode())))
@@ -115,9 +117,31 @@ class Market:
         """Return what the agents send into the next ledger. To be called once a ledger."""
         sent: list[Tx] = []
         sight = self._sight(sent)
-        for agent in self._agents:
-            agent.act(sight)
+        for who, agent in self._agents:
+            if self._resting.get(who, 0) < sight.ledger_index:
+                agent.act(sight)
         return sent
+
+    def shift(self, factor: Decimal) -> None:
+        """Let the agents take XRP to be worth so many times as much, at once and from now on.
+
+        Raises ValueError for a factor that is not above zero.
+        """
+        if not factor > 0:
+            raise ValueError(f"market {self.name}: the price cannot become {factor} times as much")
+        self._shift *= factor
+        self._fair *= factor
+
+    def rest(self, who: str, last_ledger: int) -> None:
+        """Let an agent send nothing until that ledger has closed; its offers stand. Raises KeyError."""
+        if who not in self.agents:
+            raise KeyError(who)
+        self._resting[who] = last_ledger
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of those who trade."""
+        return tuple(who for who, _ in self._agents)
 
     def closed(self, closed: ClosedLedger) -> None:
         """Let the agents learn that a ledger closed: the price moves on."""
@@ -126,7 +150,7 @@ class Market:
                 f"market {self.name}: told of ledger {closed.header.ledger_index}, but its chain is at "
                 f"{self.chain.header.ledger_index}"
             )
-        before, self._fair = self._fair, self._prices.step()
+        before, self._fair = self._fair, self._prices.step() * self._shift
         moved = abs(self._fair / before - 1) * BPS
         self._turbulence += (moved - self._turbulence) / TURBULENCE_MEMORY
 
@@ -269,19 +293,19 @@ class Market:
         }
         self._hands["lp"].send("AMMCreate", **fields)
 
-    def _make_agents(self) -> list[Agent]:
+    def _make_agents(self) -> list[tuple[str, Agent]]:
         settings, hands, quote, usd = self._settings, self._hands, self._quote, self._usd
         first = self.chain.header.ledger_index + 1
-        agents: list[Agent] = [
-            Maker(hands[who], maker, usd if maker.token == USD else quote, first)
+        agents: list[tuple[str, Agent]] = [
+            (who, Maker(hands[who], maker, usd if maker.token == USD else quote, first))
             for who, maker in settings.makers.items()
         ]
-        agents += [Taker(hands[who], settings.takers, quote, usd) for who in TAKERS]
-        agents.append(Arbitrageur(hands["arb"], settings.arbitrage, quote))
-        agents.append(Provider(hands["lp"], settings.pool, quote))
-        agents.append(Careless(hands[CARELESS], settings.refused, quote, self.accounts["bank"]))
-        agents.append(Poor(hands[POOR], settings.refused, quote))
-        agents.append(self._bank)
+        agents += [(who, Taker(hands[who], settings.takers, quote, usd)) for who in TAKERS]
+        agents.append(("arb", Arbitrageur(hands["arb"], settings.arbitrage, quote)))
+        agents.append(("lp", Provider(hands["lp"], settings.pool, quote)))
+        agents.append((CARELESS, Careless(hands[CARELESS], settings.refused, quote, self.accounts["bank"])))
+        agents.append((POOR, Poor(hands[POOR], settings.refused, quote)))
+        agents.append(("bank", self._bank))
         return agents
 
 

@@ -261,13 +261,16 @@ class LocalServer:
             return internal(text), EXCEPTION
         return reply, answered_cost(cost, refused=reply.get("status") == "error")
 
+    def later(self, seconds: float, deed: Callable[[], None]) -> None:
+        """Do something so many seconds from now."""
+        asyncio.get_running_loop().call_later(seconds, deed)
+
     def _now(self) -> int:
         return int(self.clock())
 
     def _drop(self, client: Client) -> None:
         client.silent = True
-        loop = asyncio.get_running_loop()
-        loop.call_later(SILENCE_SECONDS, client.close, POLICY_VIOLATION, THRESHOLD_EXCEEDED)
+        self.later(SILENCE_SECONDS, lambda: client.close(POLICY_VIOLATION, THRESHOLD_EXCEEDED))
         _log.warning("client %s: dropped, %s", client.address, THRESHOLD_EXCEEDED)
 
     def _respond(self, path: str, body: bytes, address: str) -> Answer:

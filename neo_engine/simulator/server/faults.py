@@ -418,7 +418,7 @@ class FaultyServer(LocalServer):
             reply = {**reply, "warning": "load"}
         frame = plan.bent(_encode(reply))
         if plan.delay:
-            asyncio.get_running_loop().call_later(plan.delay, client.send, frame)
+            self.later(plan.delay, lambda: client.send(frame))
         else:
             client.send(frame)
 

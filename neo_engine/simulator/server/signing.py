@@ -8,7 +8,9 @@ disabled, or the regular key.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from xrpl.constants import XRPLException
@@ -22,9 +24,19 @@ from neo_engine.simulator.model.state import State
 from neo_engine.simulator.model.tx import Tx
 
 BAD_SIGNATURE = "fails local checks: Invalid signature."
+_ED25519 = "ED"  # the first byte of such a public key, in hex
 _TX_PREFIX = b"TXN\0"  # rippled HashPrefix.h, transactionID
 #: What a foreign codec or key library raises for data it cannot make sense of.
-CODEC_ERRORS = (XRPLException, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
+CODEC_ERRORS = (
+    XRPLException,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    AssertionError,  # a key that is no point of its curve
+)
 
 
 class BadTransaction(NeoError):
@@ -71,11 +83,32 @@ def check_signature(tx_json: Mapping[str, Any]) -> None:
     try:
         signed = bytes.fromhex(binarycodec.encode_for_signing(fields))
         signature = bytes.fromhex(fields["TxnSignature"])
-        good = keypairs.is_valid_message(signed, signature, fields["SigningPubKey"])
+        good = _good(signed, signature, fields["SigningPubKey"])
     except CODEC_ERRORS as error:
         raise BadTransaction(BAD_SIGNATURE) from error
     if not good:
         raise BadTransaction(BAD_SIGNATURE)
+
+
+def _good(signed: bytes, signature: bytes, public: str) -> bool:
+    """Return whether a signature is the key's; what the quick library does not take, the other one judges."""
+    library = _quick()
+    if library is not None and not public.upper().startswith(_ED25519):
+        try:
+            if library.PublicKey(bytes.fromhex(public)).verify(signature, keys.half(signed), hasher=None):
+                return True
+        except ValueError:
+            return bool(keypairs.is_valid_message(signed, signature, public))
+    return bool(keypairs.is_valid_message(signed, signature, public))
+
+
+@cache
+def _quick() -> Any:
+    """Return the native library for secp256k1 (extra `fast-sign`), None where it is not installed."""
+    try:
+        return importlib.import_module("coincurve")
+    except ImportError:
+        return None
 
 
 def authority(state: State, tx_json: Mapping[str, Any]) -> str:
@@ -111,3 +144,12 @@ def sign(tx_json: Mapping[str, Any], seed: str) -> dict[str, Any]:
     except CODEC_ERRORS as error:
         raise BadTransaction(f"secret: cannot sign with it: {error}") from error
     return fields
+
+
+def address_of(seed: str) -> str:
+    """Return the address of a seed's key. Raises BadTransaction for a seed that is none."""
+    try:
+        public, _private = keypairs.derive_keypair(seed)
+        return str(keypairs.derive_classic_address(public))
+    except CODEC_ERRORS as error:
+        raise BadTransaction(f"secret: is no seed: {error}") from error

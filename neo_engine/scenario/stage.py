@@ -1,0 +1,115 @@
+"""Where the events of a scenario act: a rehearsed world, what stands between engine and exchange, a crash.
+
+What an event does is written down, as is an event that came to nothing: it never ends the engine's work,
+and a scenario in which one failed does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from neo_engine.domain.capital import CapitalEvent
+from neo_engine.domain.errors import NeoError
+from neo_engine.domain.ledger import LedgerUpdate
+from neo_engine.domain.market import MarketSnapshot
+from neo_engine.domain.orders import Command, OrderUpdate, PreparedTransaction, SubmitOutcome
+from neo_engine.ports import Exchange, VenueReport
+from neo_engine.rehearsal.points import Crash
+from neo_engine.rehearsal.world import Rehearsal
+
+Bend = Callable[[MarketSnapshot], MarketSnapshot]
+
+
+class EventFailed(NeoError):
+    """An event that the network did not let happen; the text says why."""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an event. ledger: the one that was open. failed: it came to nothing."""
+
+    ledger: int
+    event: str
+    text: str
+    failed: bool = False
+
+
+class Between:
+    """An exchange whose reports are seen, and bent while the stage says so."""
+
+    def __init__(self, exchange: Exchange, stage: Stage) -> None:
+        self._exchange = exchange
+        self._stage = stage
+
+    def advance(self, update: LedgerUpdate) -> VenueReport:
+        """Report the ledger, its snapshot bent if that is asked for."""
+        report = self._exchange.advance(update)
+        self._stage.snapshot = report.snapshot
+        bend = self._stage.bend_of(update.ledger_index)
+        return report if bend is None else replace(report, snapshot=bend(report.snapshot))
+
+    def prepare(
+        self, commands: Sequence[Command], ledger_index: int, *, urgent: bool = False
+    ) -> tuple[PreparedTransaction, ...]:
+        """Prepare as the exchange does."""
+        return self._exchange.prepare(commands, ledger_index, urgent=urgent)
+
+    def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
+        """Send as the exchange does."""
+        return self._exchange.submit(prepared)
+
+    def transfer(self, event: CapitalEvent) -> str | None:
+        """Answer as the exchange does."""
+        return self._exchange.transfer(event)
+
+    def end_of_market(self) -> tuple[OrderUpdate, ...]:
+        """Answer as the exchange does."""
+        return self._exchange.end_of_market()
+
+    def close(self) -> None:
+        """Close the exchange."""
+        self._exchange.close()
+
+
+class Stage:
+    """See the module. snapshot: the market as the engine's exchange reported it last, not bent."""
+
+    def __init__(self, world: Rehearsal, db: Path) -> None:
+        self.world = world
+        self.db = db
+        self.snapshot: MarketSnapshot | None = None
+        self.done: list[Done] = []
+        self.crash_at: str | None = None
+        self.away_ledgers = 0  # between the crash and the next start
+        self._bends: list[tuple[int, int, Bend]] = []
+
+    def between(self, exchange: Exchange) -> Exchange:
+        """Return what the engine gets in place of its exchange."""
+        return Between(exchange, self)
+
+    def bend(self, first: int, last: int, how: Bend) -> None:
+        """Have the reports of these ledgers of the world bent."""
+        self._bends.append((self.world.index_of(first), self.world.index_of(last), how))
+
+    def bend_of(self, ledger_index: int) -> Bend | None:
+        """Return how the report of a ledger is bent, None for not at all."""
+        return next((how for first, last, how in self._bends if first <= ledger_index <= last), None)
+
+    def point(self, name: str) -> None:
+        """Crash at the point that an event named. Raises Crash."""
+        if name == self.crash_at:
+            self.crash_at = None
+            self.done.append(Done(ledger=self.world.ledger, event="crash", text=f"the process died: {name}"))
+            raise Crash(name)
+
+    def perform(self, event: str, deed: Callable[[Stage], str]) -> None:
+        """Do what an event asks for and write down what became of it."""
+        ledger = self.world.ledger
+        try:
+            text, failed = deed(self), False
+        except NeoError as error:
+            text, failed = str(error), True
+        self.done.append(Done(ledger=ledger, event=event, text=text, failed=failed))
