@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from neo_engine import (
     __version__,
+    cli_alert,
     cli_audit,
     cli_data,
     cli_kill,
@@ -185,6 +186,8 @@ def engine_parser() -> argparse.ArgumentParser:
 
     text = "Check everything that a live session needs, and say what to do."
     cli_preflight.add_arguments(verb("preflight", cli_preflight.run, text))
+
+    cli_alert.add_arguments(verb("alert-test", cli_alert.run, "Send one alert, to see that alerts arrive."))
 
     one = verb("record", cli_record.record, "Write recordings from a running network.")
     cli_record.add_arguments(one)

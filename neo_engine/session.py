@@ -27,6 +27,7 @@ from neo_engine.ops.clock import iso
 from neo_engine.ops.latch import NO_LATCH, NoLatch, SessionLatch
 from neo_engine.ports import Clock, Control, Exchange, Feed, Signals, StateStore, Timer, VenueReport
 from neo_engine.tick import Decision, EngineState, Observation
+from neo_engine.watch import NO_WATCH, Watch
 
 DRIFT_KEY = "inventory_drift_at_shutdown"
 
@@ -60,7 +61,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One session's parts, picked by bootstrap. duration_seconds: on the feed's clock, None endless.
 
     timer: of a live feed's silences; any other feed tells them itself, in its own time. latch: of a live
-    session; any other neither sets nor heeds one.
+    session; any other neither sets nor heeds one. watch: whom it tells what it does.
     """
 
     config: Config
@@ -85,6 +86,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer | None = None
     adopted: Adopted = NOTHING_ADOPTED
     latch: SessionLatch | NoLatch = NO_LATCH
+    watch: Watch = NO_WATCH
 
 
 class TickView(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +150,8 @@ def opening_events(opening: Opening, session_id: int, now: str) -> list[CapitalE
 
 
 def tell_beginning(session: Session, session_id: int) -> None:
-    """Log what begins."""
+    """Log what begins, and tell the session's watch."""
+    session.watch.begun(session_id, session.pair, session.mode)
     log.info(
         "session %d begins: %s %s on the %s feed, %s XRP and %s %s in the account, seed %d",
         session_id,
@@ -159,6 +162,7 @@ def tell_beginning(session: Session, session_id: int) -> None:
         plain(session.opening.quote),
         session.pair.rpartition("/")[2],
         session.seed,
+        extra={"event": "session_begins", "numbers": {"seed": session.seed}},
     )
 
 
