@@ -22,6 +22,7 @@ from neo_engine import (
     cli_kill,
     cli_live,
     cli_preflight,
+    cli_prune,
     cli_record,
     cli_session,
     cli_simulate,
@@ -118,6 +119,9 @@ def _data_verbs(verb: Callable[[str, Command, str], argparse.ArgumentParser]) ->
     one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
     one.add_argument("--db", type=Path, required=True)
     one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
+
+    text = "Remove the details of old sessions; orders, fills and all money stay."
+    cli_prune.add_arguments(verb("prune", cli_prune.run, text))
 
     one = verb("restore", cli_data.restore, "Replace the database by a backup, after checking it.")
     one.add_argument("--db", type=Path, required=True)

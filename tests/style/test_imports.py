@@ -22,6 +22,7 @@ LAYERS = {
     "neo_engine.cli_kill": ENTRY,
     "neo_engine.cli_live": ENTRY,
     "neo_engine.cli_preflight": ENTRY,
+    "neo_engine.cli_prune": ENTRY,
     "neo_engine.cli_record": ENTRY,
     "neo_engine.cli_session": ENTRY,
     "neo_engine.cli_simulate": ENTRY,
