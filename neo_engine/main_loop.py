@@ -104,8 +104,8 @@ class MainLoop:
         except NeoError as error:
             log.error("the session cannot go on: %s", error)
             halt = self._failed(HaltReason.ENGINE_REQUESTED_HALT, str(error))
-        except Exception as error:
-            log.exception("unexpected: %s", where(error), extra={"event": "unexpected_halt"})
+        except Exception as error:  # the one net under the session: typed, logged, exit code 1
+            log.exception("unexpected: the session ends", extra={"event": "unexpected_halt"})
             halt = self._failed(HaltReason.UNEXPECTED_HALT, where(error))
         return self._finish(halt)
 
@@ -416,8 +416,8 @@ class MainLoop:
         try:
             ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
             self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index))
-        except Exception as error:
-            log.exception("the last cancels failed: %s", where(error))
+        except Exception as error:  # whatever is broken, the end must still be stored
+            log.exception("the last cancels failed")
             return f"; {len(cancels)} orders could not be cancelled: {where(error)}"
         return f"; {len(cancels)} cancels sent without a record"
 

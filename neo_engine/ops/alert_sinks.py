@@ -94,12 +94,13 @@ class Webhook:
 
 def _split(address: Secret) -> SplitResult:
     """Return the parts of the address. Raises StartupFailure, without showing it, when it is none."""
+    parts = None
     try:
         parts = urlsplit(address.reveal())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+    except ValueError:  # half an address
         usable = False
-    if not usable:
+    if parts is None or not usable:
         raise StartupFailure("alerts.webhook: what lies there is no http or https address; write it anew")
     return parts
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from neo_engine.domain.errors import NeoError, StateError
+from neo_engine.domain.errors import InvariantViolation, StateError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.kill import LATCH_KEY, OPEN, KillReason, add, to_json
 from neo_engine.state import prune as module
@@ -193,7 +193,7 @@ def test_a_removal_that_breaks_off_removes_nothing(db: Path) -> None:
     write(db, "CREATE TRIGGER stop BEFORE DELETE ON monitor_readings BEGIN SELECT RAISE(ABORT, 'x'); END")
     write(db, "INSERT INTO monitor_readings VALUES (((1 << 32 | 50) << 5), 1, 50, 'cascade', 'WARN', '')")
     before = {name: count(db, name, 1) for name in DETAILS}
-    with pytest.raises(NeoError, match="removing the details"):
+    with pytest.raises(InvariantViolation, match="removing the details"):
         prune(db, 30, LATER)
     assert {name: count(db, name, 1) for name in DETAILS} == before
     assert rows(db, "SELECT COUNT(*) FROM engine_state WHERE key LIKE 'pruned.%'") == [(0,)]
@@ -202,7 +202,7 @@ def test_a_removal_that_breaks_off_removes_nothing(db: Path) -> None:
 def test_space_that_cannot_be_given_back_loses_nothing(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = report(db, "--session", "1")
 
-    def full(connection: sqlite3.Connection, path: Path) -> None:
+    def full(*_given: object) -> None:
         raise StateError("no space left")
 
     monkeypatch.setattr(module, "_give_back", full)
