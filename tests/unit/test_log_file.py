@@ -34,9 +34,12 @@ SEED = "snoPBrXtMeMyMHUVTgbuqAfg1SUTb"  # the ledger's own well-known one
 
 
 @pytest.fixture(autouse=True)
-def _no_handler_left() -> Iterator[None]:
+def _logger_as_before() -> Iterator[None]:
+    level, propagate = LOG.level, LOG.propagate
     yield
     close_logging()
+    LOG.setLevel(level)
+    LOG.propagate = propagate
 
 
 def settings(**changes: Any) -> LogConfig:
