@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from neo_engine import (
     __version__,
+    cli_alert,
     cli_audit,
     cli_data,
     cli_incident,
@@ -23,6 +24,7 @@ from neo_engine import (
     cli_live,
     cli_pause,
     cli_preflight,
+    cli_prune,
     cli_record,
     cli_scenario,
     cli_session,
@@ -121,6 +123,9 @@ def _data_verbs(verb: Callable[[str, Command, str], argparse.ArgumentParser]) ->
     one.add_argument("--db", type=Path, required=True)
     one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
 
+    text = "Remove the details of old sessions; orders, fills and all money stay."
+    cli_prune.add_arguments(verb("prune", cli_prune.run, text))
+
     one = verb("restore", cli_data.restore, "Replace the database by a backup, after checking it.")
     one.add_argument("--db", type=Path, required=True)
     one.add_argument("--from", dest="source", type=Path, required=True, help="the backup")
@@ -191,6 +196,8 @@ def engine_parser() -> argparse.ArgumentParser:
 
     text = "Check everything that a live session needs, and say what to do."
     cli_preflight.add_arguments(verb("preflight", cli_preflight.run, text))
+
+    cli_alert.add_arguments(verb("alert-test", cli_alert.run, "Send one alert, to see that alerts arrive."))
 
     one = verb("record", cli_record.record, "Write recordings from a running network.")
     cli_record.add_arguments(one)

@@ -13,7 +13,6 @@ Invariants:
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,6 +33,7 @@ from neo_engine.loop_records import intent_record
 from neo_engine.ops.clock import iso
 from neo_engine.ports import FeedItem, KillRequest, PauseRequest, VenueReport
 from neo_engine.session import (
+    DRIFT_KEY,
     Session,
     SessionResult,
     TickView,
@@ -107,8 +107,8 @@ class MainLoop:
         except NeoError as error:
             log.error("the session cannot go on: %s", error)
             halt = self._failed(HaltReason.ENGINE_REQUESTED_HALT, str(error))
-        except Exception as error:  # noqa: BLE001 - the one net under the session: typed, logged, exit 1
-            log.error("unexpected: %s", traceback.format_exc())
+        except Exception as error:  # the one net under the session: typed, logged, exit code 1
+            log.exception("unexpected: the session ends", extra={"event": "unexpected_halt"})
             halt = self._failed(HaltReason.UNEXPECTED_HALT, where(error))
         return self._finish(halt)
 
@@ -267,6 +267,7 @@ class MainLoop:
         decision = s.decide(self._state, seen, s.config, seen.close_time)
         # What the session stops for already was noted, unless it is a monitor's that passes by itself.
         s.latch.note(None if seen.stop == self._state.stopping else seen.stop, decision.readings)
+        s.watch.tick(seen, decision)
         self._move_capital(decision)
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
@@ -350,6 +351,7 @@ class MainLoop:
             try:
                 return action()
             except StateError as error:
+                self._s.watch.database(error)
                 if attempt == STORE_RETRIES:
                     raise
                 log.error("commit failed (%d of %d): %s", attempt, STORE_RETRIES, error)
@@ -424,8 +426,8 @@ class MainLoop:
         try:
             ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
             self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index))
-        except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
-            log.error("the last cancels failed: %s", traceback.format_exc())
+        except Exception as error:  # whatever is broken, the end must still be stored
+            log.exception("the last cancels failed")
             return f"; {len(cancels)} orders could not be cancelled: {where(error)}"
         return f"; {len(cancels)} cancels sent without a record"
 
@@ -456,7 +458,14 @@ class MainLoop:
             detail = self._give_up(end)
         if self._kill is not None:
             s.control.done(self._kill)
-        log.info("session %d ended: %s (%s)", self._session_id, halt.reason.value, detail)
+        log.info(
+            "session %d ended: %s (%s)",
+            self._session_id,
+            halt.reason.value,
+            detail,
+            extra={"event": "session_ended", "numbers": {"ticks": self._state.tick, "ledgers": n.ledgers}},
+        )
+        s.watch.ended(replace(halt, detail=detail), apart.get(DRIFT_KEY))
         return SessionResult(
             session_id=self._session_id,
             halt=replace(halt, detail=detail),

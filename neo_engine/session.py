@@ -40,6 +40,7 @@ from neo_engine.ports import (
     VenueReport,
 )
 from neo_engine.tick import Decision, EngineState, Observation
+from neo_engine.watch import NO_WATCH, Watch
 
 DRIFT_KEY = "inventory_drift_at_shutdown"
 
@@ -75,7 +76,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     timer: of a live feed's silences; any other feed tells them itself, in its own time. latch: of a live
     session; any other neither sets nor heeds one. today: what the account's earlier sessions did on the UTC
-    day on which this one begins. reference: another market's price.
+    day on which this one begins. reference: another market's price. watch: whom it tells what it does.
     """
 
     config: Config
@@ -102,6 +103,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     latch: SessionLatch | NoLatch = NO_LATCH
     today: Today = NOTHING_YET
     reference: Reference = NO_REFERENCE
+    watch: Watch = NO_WATCH
 
 
 class TickView(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +167,8 @@ def opening_events(opening: Opening, session_id: int, now: str) -> list[CapitalE
 
 
 def tell_beginning(session: Session, session_id: int) -> None:
-    """Log what begins."""
+    """Log what begins, and tell the session's watch."""
+    session.watch.begun(session_id, session.pair, session.mode)
     log.info(
         "session %d begins: %s %s on the %s feed, %s XRP and %s %s in the account, seed %d",
         session_id,
@@ -176,6 +179,7 @@ def tell_beginning(session: Session, session_id: int) -> None:
         plain(session.opening.quote),
         session.pair.rpartition("/")[2],
         session.seed,
+        extra={"event": "session_begins", "numbers": {"seed": session.seed}},
     )
 
 
