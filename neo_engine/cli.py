@@ -21,6 +21,7 @@ from neo_engine import (
     cli_kill,
     cli_live,
     cli_preflight,
+    cli_query,
     cli_record,
     cli_session,
     cli_simulate,
@@ -192,6 +193,7 @@ def engine_parser() -> argparse.ArgumentParser:
 
     _data_verbs(verb)
     cli_why.add_verbs(verb)
+    cli_query.add_verbs(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")

@@ -21,6 +21,7 @@ LAYERS = {
     "neo_engine.cli_kill": ENTRY,
     "neo_engine.cli_live": ENTRY,
     "neo_engine.cli_preflight": ENTRY,
+    "neo_engine.cli_query": ENTRY,
     "neo_engine.cli_record": ENTRY,
     "neo_engine.cli_session": ENTRY,
     "neo_engine.cli_simulate": ENTRY,
