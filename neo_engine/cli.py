@@ -17,6 +17,7 @@ from typing import NoReturn
 from neo_engine import (
     __version__,
     cli_audit,
+    cli_calibrate,
     cli_data,
     cli_kill,
     cli_live,
@@ -194,6 +195,7 @@ def engine_parser() -> argparse.ArgumentParser:
     _data_verbs(verb)
     cli_why.add_verbs(verb)
     cli_query.add_verbs(verb)
+    cli_calibrate.add_verb(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")
