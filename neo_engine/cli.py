@@ -26,6 +26,7 @@ from neo_engine import (
     cli_record,
     cli_session,
     cli_simulate,
+    cli_tax,
     cli_why,
 )
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
@@ -196,6 +197,7 @@ def engine_parser() -> argparse.ArgumentParser:
     cli_why.add_verbs(verb)
     cli_query.add_verbs(verb)
     cli_calibrate.add_verb(verb)
+    cli_tax.add_verb(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")

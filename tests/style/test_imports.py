@@ -26,6 +26,7 @@ LAYERS = {
     "neo_engine.cli_record": ENTRY,
     "neo_engine.cli_session": ENTRY,
     "neo_engine.cli_simulate": ENTRY,
+    "neo_engine.cli_tax": ENTRY,
     "neo_engine.cli_why": ENTRY,
     "neo_engine.bootstrap": ENTRY,
     "neo_engine.live_left": ENTRY,
