@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from statistics import NormalDist
+from typing import NamedTuple
 
 import msgspec
 
@@ -156,35 +157,50 @@ def _log1mexp(z: float) -> float:
     return math.log(-math.expm1(-z)) if z < 0.6931 else math.log1p(-math.exp(-z))
 
 
-def _value(counts: Counts, log_a: float, k: float) -> tuple[float, float, float]:
-    """Return log-likelihood and its derivatives by log_a and k."""
-    value = by_a = by_k = 0.0
+class _Slope(NamedTuple):
+    """Log-likelihood, its derivatives by (log_a, k), and its negative second derivatives."""
+
+    value: float
+    by_a: float
+    by_k: float
+    aa: float
+    ak: float
+    kk: float
+
+
+def _slope(counts: Counts, log_a: float, k: float) -> _Slope:
+    """Return the log-likelihood with its derivatives, in one pass.
+
+    With u = 1 / (exp(z) - 1), z = x - y, of f = -y + log(1 - exp(-z)): f_x = u, f_y = -(1 + u), f_xx = f_yy =
+    -f_xy = -u (1 + u); x and y change by themselves with log A, and by -distance times themselves with k.
+    """
+    value = by_a = by_k = aa = ak = kk = 0.0
     for (low, high), count in counts.items():
         x = math.exp(min(50.0, log_a - k * low))
+        low_x = low * x
         if high == NOT_FILLED:
             value -= count * x
             by_a -= count * x
-            by_k += count * x * low
+            by_k += count * low_x
+            aa += count * x
+            ak -= count * low_x
+            kk += count * low * low_x
             continue
-        y = 0.0 if high == _INFINITY else math.exp(min(50.0, log_a - k * high))
+        y = high_y = far = 0.0
+        if high != _INFINITY:
+            y = math.exp(min(50.0, log_a - k * high))
+            high_y = high * y
+            far = high * high_y
         z = max(x - y, 1e-300)
-        pull = count / math.expm1(min(z, 700.0))
+        u = 1 / math.expm1(min(z, 700.0))
+        bend, turn = u * (1 + u), high_y - low_x
         value += count * (_log1mexp(z) - y)
-        by_a += pull * (x - y) - count * y
-        by_k -= pull * low * x
-        if y:
-            by_k += (pull + count) * high * y
-    return value, by_a, by_k
-
-
-def _curvature(counts: Counts, log_a: float, k: float) -> tuple[float, float, float]:
-    """Return the negative second derivatives (aa, ak, kk), by differences of the first."""
-    step_a, step_k = 1e-5, 1e-5
-    _, a_up, k_up = _value(counts, log_a + step_a, k)
-    _, a_down, k_down = _value(counts, log_a - step_a, k)
-    _, _, kk_up = _value(counts, log_a, k + step_k)
-    _, _, kk_down = _value(counts, log_a, k - step_k)
-    return (a_down - a_up) / (2 * step_a), (k_down - k_up) / (2 * step_a), (kk_down - kk_up) / (2 * step_k)
+        by_a += count * (u * z - y)
+        by_k += count * ((1 + u) * high_y - u * low_x)
+        aa += count * (bend * z * z - u * x + (1 + u) * y)
+        ak += count * (bend * z * turn + u * low_x - (1 + u) * high_y)
+        kk += count * (bend * turn * turn - u * low * low_x + (1 + u) * far)
+    return _Slope(value, by_a, by_k, aa, ak, kk)
 
 
 def _start(counts: Counts) -> tuple[float, float]:
@@ -195,32 +211,29 @@ def _start(counts: Counts) -> tuple[float, float]:
 def fit(counts: Counts, start: tuple[float, float] | None = None) -> Fit | None:
     """Return the estimate, None where the data have none (no fill, or no change with distance)."""
     log_a, k = start or _start(counts)
-    value, by_a, by_k = _value(counts, log_a, k)
+    now = _slope(counts, log_a, k)
     for _ in range(_STEPS_MAX):
-        aa, ak, kk = _curvature(counts, log_a, k)
-        determinant = aa * kk - ak * ak
-        if not (aa > 0 and kk > 0 and determinant > _SMALL * aa * kk):
+        determinant = now.aa * now.kk - now.ak * now.ak
+        if not (now.aa > 0 and now.kk > 0 and determinant > _SMALL * now.aa * now.kk):
             return None
-        step_a = (kk * by_a - ak * by_k) / determinant
-        step_k = (aa * by_k - ak * by_a) / determinant
+        step_a = (now.kk * now.by_a - now.ak * now.by_k) / determinant
+        step_k = (now.aa * now.by_k - now.ak * now.by_a) / determinant
         share = min(1.0, 2.0 / max(abs(step_a), 1e-12), 1.0 / max(abs(step_k), 1e-12))
         while True:
-            found = _value(counts, log_a + share * step_a, k + share * step_k)
-            if found[0] >= value - 1e-12 * abs(value) or share < 1e-6:
+            then = _slope(counts, log_a + share * step_a, k + share * step_k)
+            if then.value >= now.value - 1e-12 * abs(now.value) or share < 1e-6:
                 break
             share /= 2
-        log_a, k = log_a + share * step_a, k + share * step_k
-        value, by_a, by_k = found
+        log_a, k, now = log_a + share * step_a, k + share * step_k, then
         if not (K_LIMITS[0] < k < K_LIMITS[1] and abs(log_a) < LOG_A_MAX):
             return None
         if abs(step_a) < 1e-7 and abs(step_k) < 1e-7:
             break
-    aa, ak, kk = _curvature(counts, log_a, k)
-    determinant = aa * kk - ak * ak
-    if not (aa > 0 and determinant > _SMALL * aa * kk):
+    determinant = now.aa * now.kk - now.ak * now.ak
+    if not (now.aa > 0 and determinant > _SMALL * now.aa * now.kk):
         return None
-    covariance = (kk / determinant, -ak / determinant, aa / determinant)
-    return Fit(log_a=log_a, k=k, log_likelihood=value, covariance=covariance)
+    covariance = (now.kk / determinant, -now.ak / determinant, now.aa / determinant)
+    return Fit(log_a=log_a, k=k, log_likelihood=now.value, covariance=covariance)
 
 
 # -- intervals
@@ -230,9 +243,8 @@ def _best_given(counts: Counts, fixed: float, other: float, *, k_fixed: bool) ->
     """Return (log-likelihood, the other parameter) at its maximum with one parameter fixed."""
     for _ in range(_STEPS_MAX):
         log_a, k = (other, fixed) if k_fixed else (fixed, other)
-        _, by_a, by_k = _value(counts, log_a, k)
-        aa, _, kk = _curvature(counts, log_a, k)
-        slope, bend = (by_a, aa) if k_fixed else (by_k, kk)
+        now = _slope(counts, log_a, k)
+        slope, bend = (now.by_a, now.aa) if k_fixed else (now.by_k, now.kk)
         if bend <= 0:
             break
         step = max(-1.0, min(1.0, slope / bend))
@@ -240,7 +252,7 @@ def _best_given(counts: Counts, fixed: float, other: float, *, k_fixed: bool) ->
         if abs(step) < 1e-8:
             break
     log_a, k = (other, fixed) if k_fixed else (fixed, other)
-    return _value(counts, log_a, k)[0], other
+    return _slope(counts, log_a, k).value, other
 
 
 def profile(counts: Counts, found: Fit, *, of_k: bool, level: float) -> Interval:

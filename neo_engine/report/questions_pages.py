@@ -47,7 +47,7 @@ def datasette_config(questions: tuple[Question, ...], database: str) -> dict[str
     for one in questions:
         query: dict[str, Any] = {
             "title": one.question,
-            "description": one.meaning.strip(),
+            "description": one.meaning.strip().replace("`", ""),  # shown as it is
             "hide_sql": True,  # the answer first; a click shows the SQL
             "sql": one.sql.rstrip(";").replace(PARAMETER, LATEST_IF_EMPTY),
         }

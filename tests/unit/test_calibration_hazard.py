@@ -61,8 +61,24 @@ def test_profile_ends_are_where_the_likelihood_has_fallen_by_the_quantile() -> N
     assert found is not None
     interval = profile(counts, found, of_k=True, level=0.95)
     for end in (interval.low, interval.high):
-        best = max(hazard._value(counts, found.log_a + step / 2000, end)[0] for step in range(-1000, 1000))
+        best = max(hazard._slope(counts, found.log_a + step / 2000, end).value for step in range(-1000, 1000))
         assert 2 * (found.log_likelihood - best) == pytest.approx(3.8415, abs=2e-3)  # chi-square, 1 degree
+
+
+def test_the_derivatives_are_the_likelihoods_own() -> None:
+    """By differences, for orders filled and not, and for depths in closed and open classes."""
+    counts: Counts = Counter(
+        {(1.0, math.inf): 7, (1.0, NOT_FILLED): 40, (0.0, 0.5): 5, (3.0, 4.0): 3, (-2.0, math.inf): 2}
+    )
+    log_a, k, h = -1.3, 0.17, 1e-5
+    now = hazard._slope(counts, log_a, k)
+    up_a, down_a = hazard._slope(counts, log_a + h, k), hazard._slope(counts, log_a - h, k)
+    up_k, down_k = hazard._slope(counts, log_a, k + h), hazard._slope(counts, log_a, k - h)
+    assert now.by_a == pytest.approx((up_a.value - down_a.value) / (2 * h), rel=1e-6)
+    assert now.by_k == pytest.approx((up_k.value - down_k.value) / (2 * h), rel=1e-6)
+    assert now.aa == pytest.approx((down_a.by_a - up_a.by_a) / (2 * h), rel=1e-6)
+    assert now.ak == pytest.approx((down_a.by_k - up_a.by_k) / (2 * h), rel=1e-6)
+    assert now.kk == pytest.approx((down_k.by_k - up_k.by_k) / (2 * h), rel=1e-6)
 
 
 @pytest.mark.parametrize(
