@@ -47,7 +47,8 @@ def add_verb(verb: Verb) -> None:
     one.add_argument(
         "--config", type=Path, default=DEFAULT_CONFIG, help=f"what to change (default: {DEFAULT_CONFIG})"
     )
-    one.add_argument("--target", default=DEFAULT_TARGET, help=f'"{DEFAULT_TARGET}" or "12 fills an hour"')
+    shown = DEFAULT_TARGET.replace("%", "%%")  # argparse formats its help
+    one.add_argument("--target", default=DEFAULT_TARGET, help=f'"{shown}" or "12 fills an hour"')
     one.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     one.add_argument("--out", type=Path, metavar="DIFF", help="also write the proposed difference there")
 

@@ -97,32 +97,34 @@ def query(options: argparse.Namespace) -> int:
     if options.what is None or options.db is None:
         raise UsageError("query: give --db FILE and a name of `query --list`, or a SELECT in quotes")
     sql = _sql_of(options.what)
-    limit = options.limit
-    if limit is None and not (options.csv or options.json):
-        limit = TABLE_ROWS
     with closing(open_readonly(options.db)) as connection, one_moment(connection):
         session = None
         if PARAMETER in sql or options.session != LATEST:
             session = _session(connection, options.session)
         values = {} if session is None else {PARAMETER.removeprefix(":"): session}
-        answer = ask.ask(connection, sql, values, limit=limit, seconds=options.timeout, clock=time.monotonic)
-    _write(options, answer, session)
+        running = ask.Running(connection, sql, values, seconds=options.timeout, clock=time.monotonic)
+        with closing(running):
+            count, more = _write(options, running, session)
+    if not count:
+        print("no rows", file=sys.stderr)
+    elif more:
+        print(f"the first {count} rows; --limit N gives more", file=sys.stderr)
     return 0
 
 
-def _write(options: argparse.Namespace, answer: ask.Answer, session: int | None) -> None:
+def _write(options: argparse.Namespace, running: ask.Running, session: int | None) -> tuple[int, bool]:
+    """Write the answer in the form asked for; return its rows and whether the limit cut it."""
+    if options.csv:
+        return ask.write_csv(running, sys.stdout, limit=options.limit)
     if options.json:
+        answer = ask.answer_of(running, options.limit)
         ask.write_json(answer, sys.stdout, session=session)
-    elif options.csv:
-        ask.write_csv(answer, sys.stdout)
     else:
+        answer = ask.answer_of(running, options.limit or TABLE_ROWS)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a letter the console lacks is no failure
         ask.write_table(answer, sys.stdout)
-    if not answer.rows:
-        print("no rows", file=sys.stderr)
-    elif answer.more:
-        print(f"the first {len(answer.rows)} rows; --limit N gives more", file=sys.stderr)
+    return len(answer.rows), answer.more
 
 
 def datasette(options: argparse.Namespace) -> int:

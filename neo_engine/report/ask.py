@@ -15,6 +15,8 @@ import math
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import TextIO
 
 import msgspec
@@ -76,39 +78,60 @@ class _Guard:
         return int(self.timed_out)
 
 
-def ask(
-    connection: sqlite3.Connection,
-    sql: str,
-    values: dict[str, int],
-    *,
-    limit: int | None,
-    seconds: float,
-    clock: Callable[[], float],
-) -> Answer:
-    """Return the answer to one SELECT. limit: rows wanted, None for all. clock: seconds, monotonic.
+class Running:
+    """A query that has begun: its columns, and its rows one at a time. The caller closes it."""
 
-    Raises UsageError for SQL that is wrong, that would write, or that takes longer than `seconds`.
-    """
-    guard = _Guard(seconds, clock)
-    connection.row_factory = None
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
-    connection.set_authorizer(guard.authorize)
-    connection.set_progress_handler(guard.progress, STEPS_BETWEEN_LOOKS)
-    try:
-        cursor = connection.execute(sql, values)
-        rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
-    except (sqlite3.Error, sqlite3.Warning) as error:
-        raise _explained(error, guard, seconds) from error
-    except ValueError as error:  # a NUL character, or a letter that is half of one
-        raise UsageError(f"query: {error}") from error
-    finally:
-        connection.set_progress_handler(None, 0)
-        connection.set_authorizer(None)
-    if cursor.description is None:
-        raise UsageError("query: there is no SELECT in it; `query --list` names the questions")
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        sql: str,
+        values: dict[str, int],
+        *,
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """Begin one SELECT. clock: monotonic. Raises UsageError for SQL that is wrong or would write."""
+        self._connection, self._seconds = connection, seconds
+        self._guard = _Guard(seconds, clock)
+        connection.row_factory = None
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
+        connection.set_authorizer(self._guard.authorize)
+        connection.set_progress_handler(self._guard.progress, STEPS_BETWEEN_LOOKS)
+        try:
+            with self._told():
+                self._cursor = connection.execute(sql, values)
+            if self._cursor.description is None:
+                raise UsageError("query: there is no SELECT in it; `query --list` names the questions")
+        except BaseException:
+            self.close()
+            raise
+        self.columns = tuple(column[0] for column in self._cursor.description)
+
+    def close(self) -> None:
+        """Let the connection do again what it may; no row comes after it."""
+        self._connection.set_progress_handler(None, 0)
+        self._connection.set_authorizer(None)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows. Raises UsageError when the time is over."""
+        with self._told():
+            yield from self._cursor
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise _explained(error, self._guard, self._seconds) from error
+        except ValueError as error:  # a NUL character, or a letter that is half of one
+            raise UsageError(f"query: {error}") from error
+
+
+def answer_of(running: Running, limit: int | None) -> Answer:
+    """Return the answer whole. limit: rows wanted, None for all."""
+    rows = tuple(islice(running.rows(), None if limit is None else limit + 1))
     more = limit is not None and len(rows) > limit
-    columns = tuple(column[0] for column in cursor.description)
-    return Answer(columns=columns, rows=tuple(rows[:limit]), more=more)
+    return Answer(columns=running.columns, rows=rows[:limit], more=more)
 
 
 def _explained(error: Exception, guard: _Guard, seconds: float) -> BaseException:
@@ -136,11 +159,20 @@ def _exact(value: Value) -> int | float | str | None:
     return value
 
 
-def write_csv(answer: Answer, stream: TextIO) -> None:
-    """Write a header line and the rows; NULL is an empty field."""
+def write_csv(running: Running, stream: TextIO, *, limit: int | None) -> tuple[int, bool]:
+    """Write a header line and the rows as they come; NULL is an empty field.
+
+    Returns how many rows there were, and whether `limit` cut them.
+    """
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(answer.columns)
-    writer.writerows([_exact(value) for value in row] for row in answer.rows)
+    writer.writerow(running.columns)
+    count = 0
+    for row in running.rows():
+        if count == limit:
+            return count, True
+        writer.writerow([_exact(value) for value in row])
+        count += 1
+    return count, False
 
 
 def write_json(answer: Answer, stream: TextIO, *, session: int | None) -> None:
