@@ -81,6 +81,38 @@ def test_the_answers_are_the_reports_own_numbers(db: Path, ask: Any) -> None:
     assert sum(row["ticks"] for row in records(ask("uptime", "--json"))) == told["facts"]["ticks"]
 
 
+def test_markouts_are_what_fills_and_snapshots_give_without_the_view(db: Path, ask: Any) -> None:
+    """Recomputed exactly from the raw rows: the mid of exactly so many ledgers later, in the same session."""
+    with sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True) as connection:
+        mids = {
+            (session_id, ledger): (Decimal(bid) + Decimal(ask_)) / 2
+            for session_id, ledger, bid, ask_ in connection.execute(
+                "SELECT t.session_id, t.ledger_index, m.best_bid, m.best_ask FROM ticks t "
+                "JOIN market_snapshots m ON m.id = t.id WHERE t.kind = 'ledger'"
+            )
+            if bid is not None and ask_ is not None
+        }
+        fills = connection.execute("SELECT id, session_id, ledger_index, side, price FROM fills").fetchall()
+    connection.close()
+    expected = {}
+    for key, session_id, ledger, side, text in fills:
+        for ledgers in (1, 2, 5, 15, 60):
+            mid, price, sign = (
+                mids.get((session_id, ledger + ledgers)),
+                Decimal(text),
+                1 if side == "buy" else -1,
+            )
+            expected[key, ledgers] = None if mid is None else sign * (mid - price) / price * 10_000
+    rows = records(ask("SELECT fill_id, ledgers, markout_bps FROM v_markouts", "--json"))
+    found = {(row["fill_id"], row["ledgers"]): row["markout_bps"] for row in rows}
+    assert found.keys() == expected.keys()
+    assert any(value is None for value in expected.values())
+    for place, value in expected.items():
+        told = found[place]
+        assert (told is None) == (value is None), place
+        assert value is None or float(told) == pytest.approx(float(value), abs=1e-6)
+
+
 def test_the_changed_setting_is_the_one_that_was_changed(ask: Any) -> None:
     assert records(ask("settings-changed", "--json")) == [
         {"setting": "strategy.base_offset_bps", "before": "3.0", "now": "2.5"}

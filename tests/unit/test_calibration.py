@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -27,7 +28,7 @@ from neo_engine.calibration.offset import (
     steps,
 )
 from neo_engine.calibration.propose import changed_text, difference, propose, size
-from neo_engine.calibration.result import calibration
+from neo_engine.calibration.result import Result, calibration
 from neo_engine.config import Config, load_config, parse_config
 from neo_engine.domain.errors import ConfigError, UsageError
 from tests.e2e.helpers import CUT
@@ -302,6 +303,13 @@ def test_takers_of_two_kinds_do_not_fit_one_exponential() -> None:
 def test_without_a_rest_there_is_no_check(config: Config) -> None:
     found = as_trades(simulate(truth_of(3), 20))
     assert out_of_sample(found, steps(found, config), TARGET, 0.0) is None
+
+
+def test_the_page_names_every_json_key(root: Path) -> None:
+    page = (root / "docs" / "calibration.md").read_text(encoding="utf-8")
+    table = page.partition("| Calibration key | Meaning |\n|---|---|\n")[2].partition("\n\n")[0]
+    named = {key for line in table.splitlines() for key in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert named == set(Result.__struct_fields__)
 
 
 # -- proposing
