@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def test_the_metadata_file_is_what_the_questions_give(root: Path) -> None:
     text = (root / "datasette" / "metadata.yaml").read_text(encoding="utf-8")
     assert text == metadata_text(QUESTIONS), "run python -m tools.write_questions"
     assert yaml.safe_load(text) == datasette_config(QUESTIONS, DATABASE)
+
+
+def test_the_page_installs_what_the_optional_extra_pins(root: Path) -> None:
+    extra = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]["datasette"]
+    page = (root / "docs" / "datasette.md").read_text(encoding="utf-8")
+    assert f"pip install {' '.join(extra)}\n" in page
 
 
 def test_datasette_config_prints_the_metadata_of_any_file(capsys: pytest.CaptureFixture[str]) -> None:
