@@ -18,6 +18,7 @@ from neo_engine import (
     __version__,
     cli_alert,
     cli_audit,
+    cli_calibrate,
     cli_data,
     cli_incident,
     cli_kill,
@@ -25,10 +26,12 @@ from neo_engine import (
     cli_pause,
     cli_preflight,
     cli_prune,
+    cli_query,
     cli_record,
     cli_scenario,
     cli_session,
     cli_simulate,
+    cli_tax,
     cli_why,
 )
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
@@ -207,6 +210,9 @@ def engine_parser() -> argparse.ArgumentParser:
     cli_why.add_verbs(verb)
     cli_incident.add_verb(verb)
     cli_pause.add_verbs(verb)
+    cli_query.add_verbs(verb)
+    cli_calibrate.add_verb(verb)
+    cli_tax.add_verb(verb)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")

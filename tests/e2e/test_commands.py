@@ -49,6 +49,8 @@ VERBS = (
         "simulate",
     ),
     *("audit", "preflight", "live", "flatten", "why", "status", "pause", "resume", "incident"),
+    *("audit", "preflight", "live", "flatten", "why", "status"),
+    *("query", "datasette-config", "calibrate", "export-tax"),
 )
 SIGTERM_CODE = 143
 
