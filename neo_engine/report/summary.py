@@ -17,16 +17,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
 
+import numpy as np
+
 from neo_engine.domain.errors import StateError, UsageError
 from neo_engine.domain.halt import MEANING, HaltReason
 from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, plain, xrp_from_drops
 from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
 from neo_engine.report.agreement import EngineWord, compare, read_engine_word
+from neo_engine.report.attribution import attribution, parts_of
+from neo_engine.report.columns import KINDS, QUOTING, Columns, load
+from neo_engine.report.execution import execution
+from neo_engine.report.gates import read_gates
+from neo_engine.report.markouts import load_fills
 from neo_engine.report.model import (
     AssetInventory,
     FillGroup,
     FillStats,
-    GateCount,
     NamedCount,
     OrderOutcome,
     OrderStats,
@@ -38,6 +44,7 @@ from neo_engine.report.model import (
     TransactionGroup,
     Uptime,
 )
+from neo_engine.report.risks import risks
 from neo_engine.report.touch import touch_stats
 from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 
@@ -108,23 +115,13 @@ def list_sessions(connection: sqlite3.Connection) -> tuple[SessionLine, ...]:
         )
 
 
-def _tick_counts(connection: sqlite3.Connection, session_id: int) -> tuple[dict[str, int], Uptime]:
-    kinds: Counter[str] = Counter()
-    quoting: Counter[str] = Counter()
-    for kind, quoted, count in connection.execute(
-        f"SELECT kind, quoting, COUNT(*) FROM ticks WHERE {TICKS_OF_SESSION} GROUP BY kind, quoting",
-        (session_id,),
-    ):
-        kinds[kind] += count
-        quoting[quoted] += count
-    uptime = Uptime(
-        ticks=kinds.total(),
-        both=quoting["both"],
-        bid=quoting["bid"],
-        ask=quoting["ask"],
-        none=quoting["none"],
+def _tick_counts(columns: Columns) -> tuple[dict[str, int], Uptime]:
+    kinds = np.bincount(columns.ticks.kind, minlength=len(KINDS)).tolist()
+    quoting = dict(
+        zip(QUOTING, np.bincount(columns.ticks.quoting, minlength=len(QUOTING)).tolist(), strict=True)
     )
-    return dict(sorted(kinds.items())), uptime
+    uptime = Uptime(ticks=len(columns.ticks), **quoting)
+    return {name: count for name, count in sorted(zip(KINDS, kinds, strict=True)) if count}, uptime
 
 
 def _tick_span(
@@ -209,9 +206,9 @@ def _mark(connection: sqlite3.Connection, session_id: int) -> tuple[Decimal | No
     return mark, seen[0] if seen else None
 
 
-def _profit_and_loss(connection: sqlite3.Connection, session_id: int, books: Books) -> ProfitAndLoss:
-    fees_drops = fees_paid(connection, session_id)
-    mark, mark_time = _mark(connection, session_id)
+def _profit_and_loss(
+    books: Books, fees_drops: int, mark: Decimal | None, mark_time: str | None
+) -> ProfitAndLoss:
     unrealised = fees = total = value = residue = None
     if mark is not None:
         unrealised = value_at(books.drops, mark) - books.cost
@@ -351,22 +348,6 @@ def _order_stats(connection: sqlite3.Connection, session_id: int) -> OrderStats:
     )
 
 
-def _gates(connection: sqlite3.Connection, session_id: int) -> tuple[GateCount, ...]:
-    # SQLite takes the bare column `detail` from the row that MAX(tick) found (lang_select.html, 3).
-    rows = connection.execute(
-        "SELECT gate.value ->> 'name' AS name, gate.value ->> 'side' AS side, "
-        "COUNT(DISTINCT tick) AS n, MAX(tick), gate.value ->> 'detail' AS detail "
-        "FROM ticks, json_each(ticks.gates) AS gate "
-        f"WHERE ticks.{TICKS_OF_SESSION} AND gates IS NOT NULL "
-        "GROUP BY 1, 2 ORDER BY n DESC, name, side",
-        (session_id,),
-    )
-    return tuple(
-        GateCount(name=name, side=side, ticks=count, last_detail=detail or "")
-        for name, side, count, _tick, detail in rows
-    )
-
-
 def _faults(connection: sqlite3.Connection, session_id: int) -> tuple[NamedCount, ...]:
     rows = connection.execute(
         "SELECT kind, COUNT(*) AS n, MAX(id), detail FROM feed_faults WHERE session_id = ? "
@@ -398,11 +379,16 @@ def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSumm
     with one_moment(connection), localcontext() as context:
         context.prec = EXACT_DIGITS  # no sum of money below is ever rounded
         session_id = resolve_session(connection, session)
-        kinds, uptime = _tick_counts(connection, session_id)
+        columns, made = load(connection, session_id), load_fills(connection, session_id)
+        kinds, uptime = _tick_counts(columns)
         facts, stored_ticks = _facts(connection, session_id, kinds)
-        books = keep_books(connection, session_id)
-        pnl = _profit_and_loss(connection, session_id, books)
-        touch = touch_stats(connection, session_id)
+        gates = read_gates(connection, session_id, uptime.ticks)
+        mark, mark_time = _mark(connection, session_id)
+        parts = None if mark is None else parts_of(connection, columns, mark)
+        books = keep_books(connection, session_id, *(() if parts is None else (parts.take,)))
+        pnl = _profit_and_loss(books, fees_paid(connection, session_id), mark, mark_time)
+        divided = None if parts is None else attribution(connection, columns, parts, pnl)
+        touch = touch_stats(columns)
         word = read_engine_word(connection, session_id)
         xrp, quote = _inventories(books, pnl.fees_drops, word, facts.quote_symbol)
         fills, faults = _fill_stats(connection, session_id), _faults(connection, session_id)
@@ -415,9 +401,19 @@ def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSumm
             orders=_order_stats(connection, session_id),
             uptime=uptime,
             touch=touch,
-            gates=_gates(connection, session_id),
+            gates=gates.counts,
             faults=faults,
             findings=_findings(connection, session_id),
+            attribution=divided,
+            execution=execution(
+                connection,
+                columns,
+                made,
+                gates,
+                mark=pnl.mark,
+                spread_captured=None if divided is None else divided.spread_captured,
+            ),
+            risk=risks(connection, columns, made, gates, facts),
             agreement=compare(
                 facts=facts,
                 stored_ticks=stored_ticks,
