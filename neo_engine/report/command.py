@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +17,11 @@ from typing import TextIO
 
 from neo_engine.domain.errors import NeoError, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_USAGE
-from neo_engine.report import html, plots, render_text
+from neo_engine.report import render_text
+from neo_engine.report.data import SessionData
+from neo_engine.report.files import write_file
 from neo_engine.report.model import SessionSummary
-from neo_engine.report.summary import LATEST, list_sessions, one_moment, resolve_session, summarize
+from neo_engine.report.summary import LATEST, list_sessions, one_moment, resolve_session, summarize_with_data
 from neo_engine.state.queries import open_readonly
 
 PROGRAM = "summarize_paper_run.py"
@@ -48,20 +49,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _write_extras(
-    connection: sqlite3.Connection, summary: SessionSummary, html_file: Path | None, plots_folder: Path | None
+    summary: SessionSummary, data: SessionData, html_file: Path | None, plots_folder: Path | None
 ) -> list[Path]:
-    if html_file is None and plots_folder is None:
-        return []
     facts = summary.facts
-    title = f"NEO session {facts.session_id} ({facts.mode}, {facts.feed} feed)"
-    pictures = plots.plot_session(connection, facts.session_id, title, facts.quote_symbol)
     written = []
     if plots_folder is not None:
-        for name, content in pictures.items():
-            plots.write_file(plots_folder / name, content)
+        from neo_engine.report import plots
+
+        title = f"NEO session {facts.session_id} ({facts.mode}, {facts.feed} feed)"
+        for name, content in plots.plot_session(data, title).items():
+            write_file(plots_folder / name, content)
             written.append(plots_folder / name)
     if html_file is not None:
-        plots.write_file(html_file, html.page(summary, pictures).encode("utf-8"))
+        from neo_engine.report import charts, html
+
+        write_file(html_file, html.page(summary, charts.panels(summary, data)).encode("utf-8"))
         written.append(html_file)
     return written
 
@@ -80,8 +82,8 @@ def _report(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> None:
             return
         with one_moment(connection):
             session_id = resolve_session(connection, args.session)
-            summary = summarize(connection, session_id)
-            written = _write_extras(connection, summary, args.html, args.plots)
+            summary, data = summarize_with_data(connection, session_id)
+            written = _write_extras(summary, data, args.html, args.plots)
         if args.json:
             stdout.write(render_text.summary_json(summary) + "\n")
         else:

@@ -19,8 +19,8 @@ from rich.text import Text
 
 from neo_engine.domain.number import plain
 from neo_engine.report.model import SessionLine, SessionSummary, share_pct
+from neo_engine.report.section import Section
 from neo_engine.report.sections import (
-    Section,
     agreement_lines,
     reconciliation_lines,
     sections,

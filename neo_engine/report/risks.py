@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from decimal import Decimal
 
 import numpy as np
@@ -71,7 +72,9 @@ def drawdown_path(columns: Columns, max_xrp: Decimal, max_quote: Decimal) -> tup
     return percent, value, peak
 
 
-def _drawdown(connection: sqlite3.Connection, columns: Columns, found: dict[str, Decimal]) -> Drawdown | None:
+def _drawdown(
+    connection: sqlite3.Connection, columns: Columns, found: Mapping[str, Decimal]
+) -> Drawdown | None:
     ticks = columns.ticks
     known = np.flatnonzero(~np.isnan(ticks.mark))
     if not len(known) or not {"max_xrp_exposure", "max_rlusd_exposure"} <= found.keys():
@@ -168,10 +171,15 @@ def _events(connection: sqlite3.Connection, facts: SessionFacts) -> tuple[tuple[
 
 
 def risks(
-    connection: sqlite3.Connection, columns: Columns, fills: Fills, gates: Gates, facts: SessionFacts
+    connection: sqlite3.Connection,
+    columns: Columns,
+    fills: Fills,
+    gates: Gates,
+    *,
+    facts: SessionFacts,
+    found: Mapping[str, Decimal],
 ) -> Risk:
-    """Return what the session risked. Raises ValueError for a damaged value."""
-    found = limits(connection, columns.session_id)
+    """Return what the session risked; found: its `limits`. Raises ValueError for a damaged value."""
     events, event_count = _events(connection, facts)
     ticks = columns.ticks
     exposure: tuple[ExposurePath, ...] = ()

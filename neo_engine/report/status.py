@@ -22,7 +22,7 @@ from neo_engine.domain.number import BPS, NEAREST, ZERO, parse_number, plain, xr
 from neo_engine.ops.control import MAX_REASON_CHARS, kill_path
 from neo_engine.ops.latch import told
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
-from neo_engine.report.sections import NONE, Section, money
+from neo_engine.report.section import NONE, Section, money
 from neo_engine.report.why import Engine, explain, untouched
 from neo_engine.report.why_rows import LATEST, Session, Tick, find_session, find_tick, open_orders
 from neo_engine.state.lock import database_lock_path, holder, is_held

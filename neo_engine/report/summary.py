@@ -25,10 +25,10 @@ from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, 
 from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
 from neo_engine.report.agreement import EngineWord, compare, read_engine_word
 from neo_engine.report.attribution import attribution, parts_of
-from neo_engine.report.columns import KINDS, QUOTING, Columns, load
+from neo_engine.report.columns import KINDS, QUOTING, Columns
+from neo_engine.report.data import SessionData, read_session
 from neo_engine.report.execution import execution
 from neo_engine.report.gates import read_gates
-from neo_engine.report.markouts import load_fills
 from neo_engine.report.model import (
     AssetInventory,
     FillGroup,
@@ -115,6 +115,11 @@ def list_sessions(connection: sqlite3.Connection) -> tuple[SessionLine, ...]:
         )
 
 
+def _quote_symbol(connection: sqlite3.Connection, session_id: int) -> str:
+    (pair,) = connection.execute("SELECT pair FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+    return str(pair).partition("/")[2] or "RLUSD"
+
+
 def _tick_counts(columns: Columns) -> tuple[dict[str, int], Uptime]:
     kinds = np.bincount(columns.ticks.kind, minlength=len(KINDS)).tolist()
     quoting = dict(
@@ -153,7 +158,7 @@ def _facts(
         mode=stored["mode"],
         feed=stored["feed"],
         pair=stored["pair"],
-        quote_symbol=stored["pair"].partition("/")[2] or "RLUSD",
+        quote_symbol=_quote_symbol(connection, session_id),
         account=stored["account"],
         recording=stored["recording"],
         speed=stored["speed"],
@@ -372,14 +377,22 @@ def _findings(connection: sqlite3.Connection, session_id: int) -> tuple[NamedCou
 
 
 def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSummary:
-    """Return the summary of `session` (an id, or `latest`).
+    """Return the summary of `session` (an id, or `latest`); raises as `summarize_with_data`."""
+    return summarize_with_data(connection, session)[0]
+
+
+def summarize_with_data(
+    connection: sqlite3.Connection, session: str | int
+) -> tuple[SessionSummary, SessionData]:
+    """Return the summary of `session` (an id, or `latest`) and the columns it was made from.
 
     Raises UsageError when there is no such session, StateError when the database cannot be read.
     """
     with one_moment(connection), localcontext() as context:
         context.prec = EXACT_DIGITS  # no sum of money below is ever rounded
         session_id = resolve_session(connection, session)
-        columns, made = load(connection, session_id), load_fills(connection, session_id)
+        data = read_session(connection, session_id, _quote_symbol(connection, session_id))
+        columns, made = data.columns, data.fills
         kinds, uptime = _tick_counts(columns)
         facts, stored_ticks = _facts(connection, session_id, kinds)
         gates = read_gates(connection, session_id, uptime.ticks)
@@ -392,7 +405,7 @@ def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSumm
         word = read_engine_word(connection, session_id)
         xrp, quote = _inventories(books, pnl.fees_drops, word, facts.quote_symbol)
         fills, faults = _fill_stats(connection, session_id), _faults(connection, session_id)
-        return SessionSummary(
+        summary = SessionSummary(
             facts=facts,
             xrp=xrp,
             quote=quote,
@@ -413,7 +426,7 @@ def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSumm
                 mark=pnl.mark,
                 spread_captured=None if divided is None else divided.spread_captured,
             ),
-            risk=risks(connection, columns, made, gates, facts),
+            risk=risks(connection, columns, made, gates, facts=facts, found=data.limits),
             agreement=compare(
                 facts=facts,
                 stored_ticks=stored_ticks,
@@ -424,3 +437,4 @@ def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSumm
                 word=word,
             ),
         )
+        return summary, data
