@@ -54,7 +54,8 @@ log = logging.getLogger("neo_engine")
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line chose. recording None: the embedded one. speed: real, a number or max.
 
-    market: of the simulated feed. endpoints: of the xrpl feed, the preferred one first.
+    market: of the simulated feed. endpoints: of the xrpl feed, the preferred one first. hypothesis: what the
+    session is to find out.
     """
 
     config: Config
@@ -69,6 +70,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     decide: Decide = decide
     market: str = DEFAULT_MARKET
     endpoints: tuple[str, ...] = ()
+    hypothesis: str | None = None
 
 
 class _Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +143,7 @@ def _run(
             on_tick=options.on_tick,
             decide=options.decide,
             timer=silence_timer(config, clock, start),
+            hypothesis=options.hypothesis,
         )
         with closing(exchange), rare_collections():
             return MainLoop(session).run()

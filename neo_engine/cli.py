@@ -31,6 +31,7 @@ from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEX
 from neo_engine.domain.number import parse_number
 from neo_engine.ops.secrets import install_redaction, redact
 from neo_engine.report.command import leave_stdout
+from neo_engine.state import queries
 
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_DURATION_SECONDS = 10 * 365 * 86400
@@ -82,6 +83,13 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def note_text(text: str) -> str:
+    """Return a note on a session. Raises ArgumentTypeError for an empty one or one that is too long."""
+    if not 0 < len(text.strip()) <= cli_data.MAX_NOTE_CHARS:
+        raise argparse.ArgumentTypeError(f"write 1 to {cli_data.MAX_NOTE_CHARS} characters, not {len(text)}")
+    return text.strip()
+
+
 def _session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file, e.g. config/paper.yaml")
     parser.add_argument("--duration", type=duration, required=True, help="in the feed's time: 90s, 10m, 2h")
@@ -96,6 +104,9 @@ def _session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=speed, default="real", help="real, N times real, or max")
     parser.add_argument("--seed", type=seed, default=1, help="of everything random in the session")
     parser.add_argument("--endpoint", action="append", default=[], help="server URL (xrpl feed only)")
+    parser.add_argument(
+        "--hypothesis", type=note_text, metavar="TEXT", help="what the session is to find out; kept with it"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument("--quiet", action="store_true", help="no live view, warnings only")
 
@@ -133,6 +144,11 @@ def _data_verbs(verb: Callable[[str, Command, str], argparse.ArgumentParser]) ->
     one.add_argument("--amount", help="exact decimal, in units of the asset")
     one.add_argument("--note", default="", help="kept with the event")
     one.add_argument("--request-id", help="makes a repeated call harmless (default: a new one)")
+
+    one = verb("note", cli_data.note, "Keep a note on a session, shown beside its hypothesis by --list.")
+    one.add_argument("text", type=note_text, metavar="TEXT")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--session", default=queries.LATEST, metavar="ID", help="default: the latest")
 
     one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
     one.add_argument("action", choices=("check", "show"))

@@ -118,6 +118,26 @@ def capital(options: argparse.Namespace) -> int:
     return 0
 
 
+def note(options: argparse.Namespace) -> int:
+    """Keep a note on a session that has ended, as only the engine writes while one runs."""
+    setup_logging("WARNING", quiet=False)
+    engine = running_engine(options.db)
+    if engine is not None:
+        raise StartupFailure(
+            f"{options.db}: {engine} writes it now; enter the note when it has ended, or give the next "
+            "session a --hypothesis"
+        )
+    if not options.db.exists():
+        raise StateError(f"{options.db}: no such file; give the database of a session with --db")
+    with closing(StateManager.open(options.db, _MAINTENANCE)) as store:
+        with closing(queries.open_readonly(options.db)) as connection:
+            session_id = int(queries.session(connection, options.session)["session_id"])
+        if not store.add_note(session_id, options.text, iso(SystemClock().utc_now())):
+            raise StateError(f"{options.db}: session {session_id} is gone; see --list")
+    print(f"noted on session {session_id}")
+    return 0
+
+
 def _event(options: argparse.Namespace) -> CapitalEvent:
     missing = [f"--{name}" for name in ("kind", "asset", "amount") if getattr(options, name) is None]
     if missing:

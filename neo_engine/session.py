@@ -84,6 +84,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     decide: Decide
     timer: Timer | None = None
     adopted: Adopted = NOTHING_ADOPTED
+    hypothesis: str | None = None
     latch: SessionLatch | NoLatch = NO_LATCH
 
 
@@ -127,6 +128,7 @@ def session_start(session: Session) -> SessionStart:
         config_hash=config_hash(session.config),
         engine_version=__version__,
         pid=os.getpid(),
+        hypothesis=session.hypothesis,
     )
 
 

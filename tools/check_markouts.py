@@ -18,8 +18,9 @@ from pathlib import Path
 import pandas as pd
 
 from neo_engine.domain.number import plain
+from neo_engine.report.choose import LATEST
 from neo_engine.report.model import SessionSummary
-from neo_engine.report.summary import LATEST, summarize
+from neo_engine.report.summary import summarize
 from neo_engine.state.queries import open_readonly
 
 HORIZONS = (1, 2, 5, 15, 60)

@@ -17,7 +17,7 @@ from neo_engine.domain.number import NEAREST, WORK
 from neo_engine.report.accounts import value_at
 from neo_engine.report.columns import Columns, Floats, Numbers, numbers
 from neo_engine.report.gates import Gates
-from neo_engine.report.markouts import Fills, markout_groups, rounded, spread_of
+from neo_engine.report.markouts import Fills, marked, markout_groups, rounded, spread_of
 from neo_engine.report.measures import Execution, Latency, Requotes, SideUptime, Spread
 from neo_engine.report.model import share_pct
 from neo_engine.state.queries import ORDERS_OF_SESSION
@@ -186,7 +186,7 @@ def execution(
     count, with_fill, offered, filled = _placed(connection, session_id)
     flow, volume = pool_flow(columns), float(fills.xrp.sum())
     return Execution(
-        markouts=markout_groups(columns, fills),
+        markouts=markout_groups(marked(columns, fills)),
         orders_on_ledger=count,
         orders_filled_pct=share_pct(with_fill, count),
         fill_ratio_pct=_pct(filled, offered),

@@ -140,6 +140,11 @@ def document(title: str, body: str) -> str:
     )
 
 
+def tables_page(title: str, sections: Sequence[Section]) -> str:
+    """Return a page of tables alone."""
+    return document(title, "\n".join(table(section) for section in sections))
+
+
 def page(summary: SessionSummary, panels: Sequence[Panel]) -> str:
     """Return the whole page of one session."""
     facts = summary.facts

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -135,12 +136,46 @@ def _markout(ledgers: int, values: Floats) -> Markout:
     )
 
 
-def _size_groups(fills: Fills) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
+class Marked(msgspec.Struct, frozen=True, kw_only=True):
+    """Fills with their markouts, of one session or of many: later_bps[i] belongs to LEDGERS[i]."""
+
+    sign: Floats
+    xrp: Floats
+    hour: Numbers
+    captured_bps: Floats
+    later_bps: tuple[Floats, ...]
+
+
+def marked(columns: Columns, fills: Fills) -> Marked:
+    """Return the markouts of a session's fills."""
+    return Marked(
+        sign=fills.sign,
+        xrp=fills.xrp,
+        hour=fills.at % _DAY // _HOUR,
+        captured_bps=fills.captured_bps,
+        later_bps=tuple(
+            markout_bps(fills.sign, fills.price, mids_after(columns, fills.ledger, n)) for n in LEDGERS
+        ),
+    )
+
+
+def pooled(parts: Sequence[Marked]) -> Marked:
+    """Return the fills of many sessions as one; there must be one at least."""
+    return Marked(
+        sign=np.concatenate([one.sign for one in parts]),
+        xrp=np.concatenate([one.xrp for one in parts]),
+        hour=np.concatenate([one.hour for one in parts]),
+        captured_bps=np.concatenate([one.captured_bps for one in parts]),
+        later_bps=tuple(np.concatenate(same) for same in zip(*(one.later_bps for one in parts), strict=True)),
+    )
+
+
+def _size_groups(xrp: Floats) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
     """Return the fills by size: the bounds are the sizes that a third and two thirds do not exceed."""
-    if len(fills) < len(SIZES):
+    if len(xrp) < len(SIZES):
         return []
-    low, high = np.percentile(fills.xrp, (100 / 3, 200 / 3), method="lower")
-    third = np.searchsorted(np.array([low, high]), fills.xrp)
+    low, high = np.percentile(xrp, (100 / 3, 200 / 3), method="lower")
+    third = np.searchsorted(np.array([low, high]), xrp)
     bounds = (f"up to {low:g}", f"up to {high:g}", f"above {high:g}")
     return [
         ("size", f"{name} ({bound} XRP)", third == index)
@@ -149,21 +184,19 @@ def _size_groups(fills: Fills) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
     ]
 
 
-def markout_groups(columns: Columns, fills: Fills) -> tuple[MarkoutGroup, ...]:
+def markout_groups(fills: Marked) -> tuple[MarkoutGroup, ...]:
     """Return the markouts of every group that has fills; of no fill at all, the group `all` alone."""
-    all_of = [markout_bps(fills.sign, fills.price, mids_after(columns, fills.ledger, n)) for n in LEDGERS]
-    hour = fills.at % _DAY // _HOUR
-    groups: list[tuple[str, str, npt.NDArray[np.bool_]]] = [("all", "all", np.ones(len(fills), dtype=bool))]
+    everything = np.ones(len(fills.sign), dtype=bool)
+    groups: list[tuple[str, str, npt.NDArray[np.bool_]]] = [("all", "all", everything)]
     for name, sign in (("buy", 1), ("sell", -1)):
         groups.append(("side", name, fills.sign == sign))
-    groups.extend(_size_groups(fills))
-    groups.extend(("hour", f"{one:02d}", hour == one) for one in np.unique(hour).tolist())
-    captured = fills.captured_bps
+    groups.extend(_size_groups(fills.xrp))
+    groups.extend(("hour", f"{one:02d}", fills.hour == one) for one in np.unique(fills.hour).tolist())
     made = []
     for group, name, chosen in groups:
         if group != "all" and not bool(np.any(chosen)):
             continue
-        own = captured[chosen]
+        own = fills.captured_bps[chosen]
         own = own[~np.isnan(own)]
         made.append(
             MarkoutGroup(
@@ -172,7 +205,7 @@ def markout_groups(columns: Columns, fills: Fills) -> tuple[MarkoutGroup, ...]:
                 fills=int(np.count_nonzero(chosen)),
                 half_spread_bps=rounded(float(np.mean(own))) if len(own) else None,
                 markouts=tuple(
-                    _markout(n, values[chosen]) for n, values in zip(LEDGERS, all_of, strict=True)
+                    _markout(n, later[chosen]) for n, later in zip(LEDGERS, fills.later_bps, strict=True)
                 ),
             )
         )

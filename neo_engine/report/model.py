@@ -56,6 +56,8 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     halt_meaning: str | None
     halt_detail: str | None
     fingerprint: str | None
+    hypothesis: str | None
+    notes: tuple[str, ...]
 
 
 class AssetInventory(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,7 +263,11 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One session in the list of all."""
+    """One session in the list of all, with what the experiment log says of it.
+
+    profit: account value less net capital at its last tick, RLUSD; None before a mark. hypothesis: what it
+    was to find out; notes: what the operator noted afterwards, joined.
+    """
 
     session_id: int
     mode: str
@@ -271,3 +277,7 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     halt_reason: str | None
     ticks: int
     fills: int
+    config_hash: str
+    hypothesis: str | None
+    profit: Decimal | None
+    notes: str | None

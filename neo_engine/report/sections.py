@@ -26,6 +26,7 @@ from neo_engine.report.section import MAX_REASONS, NONE, Section, bps, money, pc
 from neo_engine.report.sections_more import execution_sections, profit_sections, risk_sections
 
 _SECONDS_CHARS = len("2026-11-20T20:37:00")
+_HASH_CHARS = 8  # of a configuration: enough to tell those of one database apart
 
 
 def _span(start: str | None, end: str | None) -> str:
@@ -54,6 +55,8 @@ def _facts(facts: SessionFacts) -> Section:
         ("Engine version", facts.engine_version),
         ("Configuration", facts.config_hash or NONE),
         ("Fingerprint", facts.fingerprint or NONE),
+        *((("Hypothesis", facts.hypothesis),) if facts.hypothesis else ()),
+        *(("Note", note) for note in facts.notes),
     )
     return Section(title="Session", columns=("", ""), left=2, rows=rows, note="")
 
@@ -320,8 +323,8 @@ def sections(summary: SessionSummary) -> tuple[Section, ...]:
     return tuple(section for chapter in chapters(summary) for section in chapter.sections)
 
 
-def sessions_section(lines: tuple[SessionLine, ...]) -> Section:
-    """Return the list of all sessions as a table."""
+def sessions_sections(lines: tuple[SessionLine, ...]) -> tuple[Section, ...]:
+    """Return the list of all sessions as a table, and the experiment log as another."""
     rows = tuple(
         (
             str(line.session_id),
@@ -334,12 +337,34 @@ def sessions_section(lines: tuple[SessionLine, ...]) -> Section:
         )
         for line in lines
     )
-    return Section(
+    listed = Section(
         title="Sessions",
         columns=("Id", "Mode", "Feed", "Started (UTC)", "Halt reason", "Ticks", "Fills"),
         left=5,
         rows=rows,
         note="" if rows else "No sessions.",
+    )
+    if not rows:
+        return (listed,)
+    log = tuple(
+        (
+            str(line.session_id),
+            line.config_hash[:_HASH_CHARS],
+            line.hypothesis or NONE,
+            line.notes or NONE,
+            money(line.profit),
+        )
+        for line in lines
+    )
+    return (
+        listed,
+        Section(
+            title="Experiment log",
+            columns=("Id", "Config", "Hypothesis", "Notes", "P&L"),
+            left=4,
+            rows=log,
+            note="--hypothesis of a session says what it is to find out, `note` what came of it.",
+        ),
     )
 
 

@@ -74,7 +74,8 @@ def _interval(one: Markout) -> str:
     return f"{bps(one.ci_low_bps)} to {bps(one.ci_high_bps)}"
 
 
-def _markouts(groups: tuple[MarkoutGroup, ...]) -> tuple[Section, ...]:
+def markout_sections(groups: tuple[MarkoutGroup, ...]) -> tuple[Section, ...]:
+    """Return the tables of the markouts, none where there is no fill."""
     all_fills = groups[0]
     if not all_fills.fills:
         return ()
@@ -261,7 +262,7 @@ def profit_sections(parts: Attribution | None, quote: str) -> tuple[Section, ...
 
 def execution_sections(execution: Execution, quote: str) -> tuple[Section, ...]:
     """Return the tables of how good fills and quoting were."""
-    return (*_markouts(execution.markouts), *_execution(execution, quote))
+    return (*markout_sections(execution.markouts), *_execution(execution, quote))
 
 
 def risk_sections(risk: Risk, quote: str) -> tuple[Section, ...]:

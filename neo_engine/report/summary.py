@@ -13,18 +13,16 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal, localcontext
 
 import numpy as np
 
-from neo_engine.domain.errors import StateError, UsageError
 from neo_engine.domain.halt import MEANING, HaltReason
 from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, plain, xrp_from_drops
 from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
 from neo_engine.report.agreement import EngineWord, compare, read_engine_word
 from neo_engine.report.attribution import attribution, parts_of
+from neo_engine.report.choose import one_moment, resolve_session
 from neo_engine.report.columns import KINDS, QUOTING, Columns
 from neo_engine.report.data import SessionData, read_session
 from neo_engine.report.execution import execution
@@ -39,7 +37,6 @@ from neo_engine.report.model import (
     ProfitAndLoss,
     Refusal,
     SessionFacts,
-    SessionLine,
     SessionSummary,
     TransactionGroup,
     Uptime,
@@ -48,71 +45,9 @@ from neo_engine.report.risks import risks
 from neo_engine.report.touch import touch_stats
 from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 
-LATEST = "latest"
 _FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 _MEANINGS = {reason.value: MEANING[reason] for reason in HaltReason}
-
-
-@contextmanager
-def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold one read transaction, so that every query inside sees the same state of the database."""
-    own = not connection.in_transaction
-    try:
-        if own:
-            connection.execute("BEGIN")
-        yield
-    except sqlite3.Error as error:
-        raise StateError(
-            f"the database cannot be read: {error}; if it persists, restore the newest backup"
-        ) from error
-    except ValueError as error:  # BadNumber, a time or a JSON text that is none
-        raise StateError(f"a stored value is damaged: {error}; restore the newest backup") from error
-    finally:
-        if own and connection.in_transaction:
-            connection.rollback()
-
-
-def resolve_session(connection: sqlite3.Connection, session: str | int) -> int:
-    """Return the id of `session`: a number, its text, or `latest`. Raises UsageError if there is none."""
-    first, last = connection.execute("SELECT MIN(session_id), MAX(session_id) FROM sessions").fetchone()
-    if last is None:
-        raise UsageError("the database holds no session yet; run one first: python run_paper_session.py")
-    if session == LATEST:
-        return int(last)
-    if not re.fullmatch(r"\d{1,18}", str(session)):
-        raise UsageError(f"session {session!r}: give a number or {LATEST}; --list shows the sessions")
-    if not connection.execute("SELECT 1 FROM sessions WHERE session_id = ?", (int(session),)).fetchone():
-        raise UsageError(
-            f"session {session}: not in this database, which holds {first} to {last}; --list shows them"
-        )
-    return int(session)
-
-
-def list_sessions(connection: sqlite3.Connection) -> tuple[SessionLine, ...]:
-    """Return every session of the database, oldest first."""
-    with one_moment(connection):
-        rows = connection.execute(
-            "SELECT s.session_id, s.mode, s.feed, s.started_at, s.ended_at, s.halt_reason, "
-            "(SELECT COUNT(*) FROM ticks t "
-            "WHERE t.id BETWEEN s.session_id << 32 AND (s.session_id << 32) + 0xFFFFFFFF), "
-            "COALESCE(f.n, 0) FROM sessions s LEFT JOIN "
-            "(SELECT session_id, COUNT(*) AS n FROM fills GROUP BY session_id) f USING (session_id) "
-            "ORDER BY s.session_id"
-        )
-        return tuple(
-            SessionLine(
-                session_id=row[0],
-                mode=row[1],
-                feed=row[2],
-                started_at=row[3],
-                ended_at=row[4],
-                halt_reason=row[5],
-                ticks=row[6],
-                fills=row[7],
-            )
-            for row in rows
-        )
 
 
 def _quote_symbol(connection: sqlite3.Connection, session_id: int) -> str:
@@ -147,7 +82,7 @@ def _facts(
     names = (
         "mode, feed, pair, account, recording, speed, seed, engine_version, config_hash, pid, started_at, "
         "ended_at, market_start, market_end, first_ledger, last_ledger, halt_reason, halt_detail, "
-        "fingerprint, ticks"
+        "fingerprint, hypothesis, ticks"
     )
     row = connection.execute(f"SELECT {names} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
     stored = dict(zip(names.split(", "), row, strict=True))
@@ -179,6 +114,13 @@ def _facts(
         halt_meaning=_MEANINGS.get(reason, "not a known halt reason") if reason else None,
         halt_detail=stored["halt_detail"],
         fingerprint=stored["fingerprint"] or fingerprint,
+        hypothesis=stored["hypothesis"],
+        notes=tuple(
+            str(note)
+            for (note,) in connection.execute(
+                "SELECT note FROM session_notes WHERE session_id = ? ORDER BY id", (session_id,)
+            )
+        ),
     )
     return facts, stored["ticks"]
 
