@@ -18,10 +18,11 @@ import msgspec
 import numpy as np
 
 from neo_engine.domain.clock import ledger_seconds
+from neo_engine.report import plots
 from neo_engine.report.data import SessionData
 from neo_engine.report.measures import Attribution, MarkoutGroup, Span
 from neo_engine.report.model import TOUCH_BUCKETS, SessionSummary
-from neo_engine.report.plots import STEPS, day_of, line, time_axis
+from neo_engine.report.plots import STEPS, day_of
 from neo_engine.report.risks import drawdown_path
 from neo_engine.report.series import Holdings, Market, Point, holdings_series, market_series, thin
 
@@ -45,6 +46,8 @@ POINTS = 700  # of a series: more than the pixels of a panel
 SIZE = (5.4, 2.7)  # inches; at 72 units an inch about as wide as a phone's screen
 GATES_SHOWN = 8
 FEW_FILLS = 150
+FEW_POINTS = 60  # up to here each value gets a dot
+MOST_LABELS = 6  # of a time axis
 _FONT = 10.5  # on a phone a unit is about a pixel
 
 
@@ -105,6 +108,16 @@ def _legend(axis: Axes, columns: int = 4) -> None:
         borderaxespad=0.1, handlelength=1.4, columnspacing=1.0, labelcolor=INK["ink"],
     )  # fmt: skip
     shown.set_in_layout(True)
+
+
+def line(axis: Axes, points: list[Point], label: str, **look: Any) -> None:
+    """Draw a series; on a panel dots soon hide the line."""
+    plots.line(axis, points, label, FEW_POINTS, **look)
+
+
+def time_axis(axis: Axes, series: list[list[Point]]) -> None:
+    """Let the axis count in UTC, with few labels."""
+    plots.time_axis(axis, series, MOST_LABELS)
 
 
 def _zero(axis: Axes) -> None:

@@ -39,7 +39,7 @@ class Ticks(msgspec.Struct, frozen=True, kw_only=True):
     """All ticks of a session, in order.
 
     at: seconds since 2000-01-01. kind, quoting: places in KINDS and QUOTING. xrp, quote: inventories.
-    value, capital: account value and net capital. fees_xrp: so far. mark and anchor: NaN where there is none.
+    value, capital: account value and net capital. mark and anchor: NaN where there is none.
     """
 
     tick: Numbers
@@ -50,7 +50,6 @@ class Ticks(msgspec.Struct, frozen=True, kw_only=True):
     anchor: Floats
     xrp: Floats
     quote: Floats
-    fees_xrp: Floats
     value: Floats
     capital: Floats
     mark: Floats
@@ -139,7 +138,6 @@ _TICKS = {
     "anchor": _price("anchor"),
     "xrp": "inventory_xrp_drops",
     "quote": "inventory_rlusd",
-    "fees_xrp": "fees_drops",
     "value": "account_value_rlusd",
     "capital": "net_capital_rlusd",
     "mark": _price("mark"),
@@ -155,7 +153,7 @@ _MARKETS = {
     "pool_quote": _price("pool_rlusd"),
 }
 _WHOLE = {"tick", "at", "ledger", "kind", "quoting"}
-_DROPS = {"xrp", "fees_xrp"}
+_DROPS = {"xrp", "pool_xrp"}
 _PRICES = {
     "anchor", "mark", "half_spread", "best_bid", "best_ask", "our_bid", "our_ask", "pool_xrp", "pool_quote",
 }  # fmt: skip
@@ -208,7 +206,7 @@ def _shaped(found: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
             continue
         if name in _PRICES:
             column[column == float(_MISSING)] = np.nan
-        if name in _DROPS or name == "pool_xrp":
+        if name in _DROPS:
             column /= DROPS_PER_XRP
         shaped[name] = column
     return shaped

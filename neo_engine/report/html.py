@@ -112,8 +112,9 @@ def _chapter(chapter: Chapter) -> str:
 
 
 def _tile(one: Tile) -> str:
+    value = escape(one.value).replace("_", "_<wbr>")  # a reason is too long for half a phone
     return (
-        f'<div class="tile {one.mood}"><span>{escape(one.name)}</span><b>{escape(one.value)}</b>'
+        f'<div class="tile {one.mood}"><span>{escape(one.name)}</span><b>{value}</b>'
         f"<small>{escape(one.beside)}</small></div>"
     )
 

@@ -30,7 +30,12 @@ FEW_FILLS = 200
 _BLACK, _BLUE, _SKY, _ORANGE, _GREEN, _VERMILLION, _PURPLE = (
     "#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#CC79A7",
 )  # fmt: skip
-_TIME_FORMS = ((900, "%H:%M:%S"), (129_600, "%H:%M"), (float("inf"), "%m-%d %H:%M"))  # by seconds shown
+_TIME_FORMS = (  # by seconds shown
+    (900, "%H:%M:%S"),
+    (129_600, "%H:%M"),
+    (518_400, "%m-%d %H:%M"),
+    (float("inf"), "%m-%d"),
+)
 STEPS = "steps-post"  # a price or a holding stays what it was until the next tick
 
 
@@ -58,7 +63,7 @@ def _new_figure(heights: tuple[float, ...]) -> tuple[Figure, Any]:
     return figure, panels[:, 0]
 
 
-def time_axis(axis: Axes, series: list[list[Point]]) -> None:
+def time_axis(axis: Axes, series: list[list[Point]], most_labels: int | None = None) -> None:
     """Let the axis count in UTC over the times of the series; one without any time stays as it is."""
     dates: Any = import_module("matplotlib.dates")  # its calls carry no types
     times = [at for points in series for at, _ in (points[:1] + points[-1:])]
@@ -70,7 +75,7 @@ def time_axis(axis: Axes, series: list[list[Point]]) -> None:
         axis.set_xlim(day_of(first - pad), day_of(last + pad))
         day = f", from {LEDGER_EPOCH + timedelta(seconds=first):%Y-%m-%d}"
     form = next(form for limit, form in _TIME_FORMS if span <= limit)
-    axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC))
+    axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=most_labels))
     axis.xaxis.set_major_formatter(dates.DateFormatter(form, tz=UTC))
     axis.set_xlabel(f"Market time (UTC{day})")
 
@@ -91,9 +96,9 @@ def _legend(axis: Axes, columns: int) -> None:
     )
 
 
-def line(axis: Axes, points: list[Point], label: str, **look: Any) -> None:
-    """Draw a series; of few points each gets a dot."""
-    dots: dict[str, Any] = {"marker": ".", "markersize": 3.5} if len(points) <= FEW_POINTS else {}
+def line(axis: Axes, points: list[Point], label: str, few: int = FEW_POINTS, **look: Any) -> None:
+    """Draw a series; of up to `few` points each gets a dot."""
+    dots: dict[str, Any] = {"marker": ".", "markersize": 3.5} if len(points) <= few else {}
     axis.plot(_times(points), _values(points), label=label, **dots, **look)
 
 

@@ -120,6 +120,15 @@ def test_the_list_is_an_experiment_log(three: Path, capsys: pytest.CaptureFixtur
     assert "no: \u4e2d fewer fills" in capsys.readouterr().out
 
 
+def test_a_session_keeps_what_it_is_to_find_out(root: Path, tmp_path: Path) -> None:
+    words = ["paper", "--config", str(root / "config" / "paper.yaml"), "--duration", "20s", "--speed", "max"]
+    db = tmp_path / "neo.db"
+    assert engine([*words, "--db", str(db), "--quiet", "--hypothesis", " wider is calmer "]) == 0
+    assert engine([*words, "--db", str(db), "--quiet"]) == 0
+    with closing(open_readonly(db)) as connection:
+        assert [one.hypothesis for one in list_sessions(connection)] == ["wider is calmer", None]
+
+
 def test_a_note_waits_for_a_running_engine(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = InstanceLock.acquire(database_lock_path(three), str(three), "now")
     try:
