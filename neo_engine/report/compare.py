@@ -43,11 +43,11 @@ Blocks = dict[str, tuple[Floats, Floats]]
 #: Figures, as ratios: what is divided by what.
 FIGURES = {
     "profit_per_hour": "P&L, RLUSD an hour",
-    "trading_per_hour": "Trading beyond holding, RLUSD an hour",
+    "trading_per_hour": "Beyond holding, RLUSD an hour",
     "fills_per_hour": "Fills an hour",
     "xrp_per_hour": "XRP traded an hour",
     "captured_bps": "Spread captured a fill, bps",
-    "markout_15_bps": "Markout at 15 ledgers a fill, bps",
+    "markout_15_bps": "Markout after 15 ledgers, bps",
     "quoting_pct": "Ticks quoting, %",
     "within_2bps_pct": "Within 2 bps of the touch, %",
     "half_spread_bps": "Half-spread, bps",
@@ -299,18 +299,18 @@ def compare_sections(found: Comparison) -> tuple[Section, ...]:
             rows.append(
                 (
                     figure.title,
-                    _verdict(one),
                     _shown(figure.base),
                     _shown(one.value),
                     _shown(one.difference),
                     interval,
+                    _verdict(one),
                 )
             )
         sections.append(
             Section(
                 title=f"Session {session_id} against session {found.session_ids[0]}",
-                columns=("", "Verdict", names[0], str(session_id), "Difference", "95 % interval"),
-                left=2,
+                columns=("", names[0], str(session_id), "Difference", "95 % interval", "Verdict"),
+                left=1,
                 rows=tuple(rows),
                 note="real: the interval of blocks drawn again leaves out 0; unknown: fewer than "
                 f"{BLOCKS_MIN} blocks, or too little to divide by. It knows nothing of other hours.",

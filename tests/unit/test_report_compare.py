@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -130,6 +131,7 @@ def test_the_command_sets_sessions_beside_the_first(
     assert main(["--db", str(path), "--compare", "1", "2"]) == 0
     out = capsys.readouterr().out
     assert "Session 2 against session 1" in out
+    assert re.search(r"^Ticks quoting, %  .* real$", out, flags=re.M)
     assert max(map(len, out.splitlines())) <= 100
 
 
