@@ -17,7 +17,7 @@ from neo_engine.domain.halt import EXIT_HALTED, EXIT_OK
 from neo_engine.domain.number import plain
 from neo_engine.ops.logs import setup_logging
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
-from neo_engine.report.sections import Section
+from neo_engine.report.section import Section
 
 if TYPE_CHECKING:
     from neo_engine.scenario.file import Scenario

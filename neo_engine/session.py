@@ -100,6 +100,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     decide: Decide
     timer: Timer | None = None
     adopted: Adopted = NOTHING_ADOPTED
+    hypothesis: str | None = None
     latch: SessionLatch | NoLatch = NO_LATCH
     today: Today = NOTHING_YET
     reference: Reference = NO_REFERENCE
@@ -146,6 +147,7 @@ def session_start(session: Session) -> SessionStart:
         config_hash=config_hash(session.config),
         engine_version=__version__,
         pid=os.getpid(),
+        hypothesis=session.hypothesis,
     )
 
 

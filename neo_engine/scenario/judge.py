@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from neo_engine.domain.severity import Severity
-from neo_engine.report.summary import one_moment
+from neo_engine.report.choose import one_moment
 from neo_engine.report.why import Engine, Explanation, explain
 from neo_engine.report.why_rows import LATEST, Session, Tick, find_session, find_tick
 from neo_engine.report.why_table import STOPPING
