@@ -109,12 +109,14 @@ def judge(scenario: Scenario, played: Played, db: Path) -> Judged:
 
 
 def names_of(expected: AtTick | AtEnd) -> list[str]:
-    """Return the causes, gates and readings (`monitor SEVERITY`, but for NORMAL) that an item expects."""
+    """Return what an item expects: causes (with the words of `says`), gates, readings above NORMAL."""
     if isinstance(expected, AtEnd):
         halt = None if expected.halt == HaltReason.DURATION_ELAPSED.value else expected.halt
         return [one for one in (halt, expected.cause) if one not in (None, NONE)]
     said = expected.reading
-    words = [one for one in (expected.cause, expected.gate) if one not in (None, NONE)]
+    quoted = f" ({'; '.join(expected.says)})" if expected.says else ""
+    cause = "" if expected.cause in (None, NONE) else f"{expected.cause}{quoted}"
+    words = [one for one in (cause, expected.gate) if one]
     told = said is not None and said.severity != Severity.NORMAL.name
     return words + ([f"{said.monitor} {said.severity}"] if said and told else [])
 

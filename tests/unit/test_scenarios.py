@@ -151,7 +151,7 @@ def test_gates_readings_words_and_the_log_are_held_against_what_was_found(tmp_pa
     assert told[1].startswith("ledger 9: expected gate Warmup, found")
     assert told[2].startswith("ledger 9: expected a verdict with 'lunch' and a verdict with 'supper', found")
     assert told[3] == "end, log: expected one line with 'the moon is full', found 0 of them"
-    assert judged.named == ("balance_jump WARN", "Manual")
+    assert judged.named == ("balance_jump WARN", "Manual (only the bid is quoted; lunch)", "Manual")
     assert sum("no reference price" in line for line in played.log) == 1
 
 
