@@ -39,7 +39,7 @@ from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, hal
 from neo_engine.risk import RiskObservation, assess
 from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.engine import with_fills
-from neo_engine.strategy.gates import manual_gates, no_data_gate, stale_gates, unhealthy_gates
+from neo_engine.strategy.gates import data_gates, manual_gates, no_data_gate, stale_gates, unhealthy_gates
 from neo_engine.tick_values import NO_TOUCH, EngineState, Observation, Settled
 
 NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
@@ -176,11 +176,13 @@ def _risk_observation(
     report = seen.report
     snapshot = report.snapshot if report else None
     faults = tuple(DataFault(gate.name) for gate in unseen) if report else ()
+    # What the strategy will not price is no data to be trusted either, whoever found the fault.
+    unpriced = tuple(DataFault(gate.name) for gate in data_gates(snapshot)) if snapshot else ()
     kill = seen.stop is not None and seen.stop.reason is HaltReason.KILL_SWITCH
     return RiskObservation(
         close_time=seen.close_time if seen.kind == "ledger" else None,
         feed_faults=len(seen.faults),
-        data_faults=(*faults, *snapshot.faults) if snapshot else (),
+        data_faults=(*faults, *unpriced),
         kill=(seen.stop.detail,) if kill and seen.stop else (),
         snapshot=None if faults else snapshot,
         account=report.account if report and books else None,
