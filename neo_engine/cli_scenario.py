@@ -119,7 +119,7 @@ def _print_summary(told: Sequence[Told]) -> None:
         (
             one.scenario.path,
             one.scenario.title,
-            ", ".join(one.judged.named) or "no cause: all went on",
+            ", ".join(one.judged.named) or "none was expected",
             "NO" if one.judged.broken else "yes",
         )
         for one in told
