@@ -22,6 +22,7 @@ from tools.check_live import ask
 from tools.simulated_world import TELLING_GATES
 
 DETECT_LEDGERS = 6
+LEAVING_SAMPLES = 4  # two seconds, in which a process that ends may have closed its files already
 FAR_PRICE = 0.2  # of an order from the mid of its tick: nobody means such a price
 UNTYPED = HaltReason.UNEXPECTED_HALT.value
 
@@ -81,11 +82,11 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def longest(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples of the process that was looked at most often."""
+    """Return the samples of the process that was looked at most often, without those of its leaving."""
     by_pid: dict[int, list[Sample]] = defaultdict(list)
     for one in samples:
         by_pid[one.pid].append(one)
-    return max(by_pid.values(), key=len, default=[])
+    return max(by_pid.values(), key=len, default=[])[:-LEAVING_SAMPLES]
 
 
 def memory_slope(samples: Sequence[Sample]) -> float:
