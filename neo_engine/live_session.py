@@ -25,7 +25,7 @@ from neo_engine.config_sections import UNSET, LiveConfig
 from neo_engine.domain.account_snapshot import OpenOffer
 from neo_engine.domain.assets import currency_code
 from neo_engine.domain.book import BookTracker
-from neo_engine.domain.errors import NeoError, UsageError
+from neo_engine.domain.errors import NeoError, StateError, UsageError
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.orders import PreparedTransaction
 from neo_engine.execution.answers import Answer, Ask, Told
@@ -309,7 +309,11 @@ def run_session(
         )
         with closing(exchange), rare_collections():
             result = MainLoop(session).run()
-            store.settle_submissions(exchange.dead)
+            try:
+                store.settle_submissions(exchange.dead)
+            except StateError as error:
+                # The session has its end; the next start proves the same again.
+                log.error("transactions that are dead could not be settled: %s", error)
             return LiveResult(session=result, left=_left_standing(reader))
 
 

@@ -272,9 +272,10 @@ class MainLoop:
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
         numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
-        self._touch.add(decision.touch)
-        record = self._intent(seen, decision, transactions, numbered.changed)
+        touch = self._touch.with_tick(decision.touch)
+        record = self._intent(seen, decision, transactions, numbered.changed, touch)
         self._store(lambda: s.store.commit_intent(record))
+        self._touch = touch
         self._committed(seen, record, decision, numbered.orders)
         self._acknowledge(decision)
         orders = self._send(seen, decision, numbered.orders, transactions)
@@ -325,6 +326,7 @@ class MainLoop:
         decision: Decision,
         transactions: tuple[PreparedTransaction, ...],
         numbered: tuple[Order, ...],
+        touch: TouchTelemetry,
     ) -> IntentRecord:
         adopted = self._s.adopted.new if decision.state.tick == 1 else ()
         return intent_record(
@@ -333,13 +335,13 @@ class MainLoop:
             prepared=transactions,
             numbered=numbered,
             adopted=adopted,
-            state=self._telemetry(decision),
+            state=self._telemetry(decision, touch),
             fingerprint=extend(self._n.fingerprint, seen, decision),
         )
 
-    def _telemetry(self, decision: Decision) -> dict[str, str]:
+    def _telemetry(self, decision: Decision, touch: TouchTelemetry) -> dict[str, str]:
         return {
-            "touch.rolling": self._touch.rolling_json(),
+            "touch.rolling": touch.rolling_json(),
             "tick.last": str(decision.state.tick),
             "gates.last": ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates),
             **self._s.latch.rows(),
@@ -425,7 +427,8 @@ class MainLoop:
             return ""
         try:
             ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
-            self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index))
+            # Urgent, so that nothing but the cancels goes out: upkeep without a row would be unknown.
+            self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index, urgent=True))
         except Exception as error:  # whatever is broken, the end must still be stored
             log.exception("the last cancels failed")
             return f"; {len(cancels)} orders could not be cancelled: {where(error)}"

@@ -18,7 +18,7 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.capital import CapitalKind
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import HaltReason
-from neo_engine.domain.market import AccountView, DataFault, MarketSnapshot
+from neo_engine.domain.market import AccountView, DataFault, MarketSnapshot, is_price
 from neo_engine.domain.number import BPS
 from neo_engine.domain.orders import Order, OrderStatus, TransactionKind
 from neo_engine.domain.records import Accounts, CapitalRecord, Gate, InventoryEntry, Touch
@@ -37,7 +37,6 @@ from neo_engine.inventory import (
 from neo_engine.reconciliation.account import NOTHING, answer
 from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, halt_of, reconcile
 from neo_engine.risk import RiskObservation, assess
-from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.engine import with_fills
 from neo_engine.strategy.gates import data_gates, manual_gates, no_data_gate, stale_gates, unhealthy_gates
 from neo_engine.tick_values import NO_TOUCH, EngineState, Observation, Settled

@@ -336,7 +336,7 @@ def _crossed(snapshot: MarketSnapshot) -> MarketSnapshot:
         return snapshot
     price = snapshot.best_ask * Decimal("1.001")
     bids = (replace(snapshot.bids[0], price=price), *snapshot.bids[1:])
-    return replace(snapshot, bids=bids, best_bid=price)
+    return replace(snapshot, bids=bids, best_bid=price, mid=(price + snapshot.best_ask) / 2)
 
 
 def _price(value: str) -> Any:

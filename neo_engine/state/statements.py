@@ -101,7 +101,7 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         name="order_updates",
         sql="UPDATE orders SET filled_xrp = ?, filled_rlusd = ?, status = ?, closed_ledger = ?, "
-        "submit_tx_hash = ?, offer_sequence = ?, last_ledger_sequence = ?, "
+        "submit_tx_hash = coalesce(?, submit_tx_hash), offer_sequence = ?, last_ledger_sequence = ?, "
         "result_code = ?, failure_reason = ? WHERE id = ?",
         every=True,
     ),
