@@ -17,7 +17,7 @@ from neo_engine.incident.case import Case, Finding, open_case
 from neo_engine.incident.scrub import scrubbed, scrubbed_value
 from neo_engine.incident.symptoms import SYMPTOMS
 from neo_engine.ops.clock import SystemClock
-from neo_engine.ops.logs import setup_logging
+from neo_engine.ops.logs import setup_logging, stored_log
 from neo_engine.report.choose import one_moment
 from neo_engine.report.status import engine_on
 from neo_engine.report.why import Explanation
@@ -38,7 +38,9 @@ def add_verb(verb: Verb) -> None:
     when.add_argument("--tick", type=tick_number, metavar="N", help="the moment (default: the last tick)")
     when.add_argument("--at", metavar="TIME", help="2026-11-20T18:15:00Z, or 18:15:00 of the session's day")
     one.add_argument("--to", type=Path, metavar="DIR", help="a new folder (default: one in <db>.incidents)")
-    one.add_argument("--log", type=Path, metavar="FILE", help="where the engine's stderr was sent to")
+    one.add_argument(
+        "--log", type=Path, metavar="FILE", help="the log (default: the session's own, log.file)"
+    )
     one.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
 
@@ -58,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
         case = open_case(connection, options.db, session, engine, moment)
         finding = SYMPTOMS[options.symptom](case)
         answer = case.answer(finding.ticks[0] if finding.ticks else None)
-        files = write_bundle(case, options.symptom, finding, folder, log_file=options.log, now=now)
+        log_file = options.log or stored_log(session.setting("log.file"), options.db)
+        files = write_bundle(case, options.symptom, finding, folder, log_file=log_file, now=now)
     if options.json:
         document = _document(options.symptom, case, finding, answer)
         document |= {"bundle": str(folder), "files": list(files)}

@@ -34,8 +34,8 @@ LOG_BYTES = 1_000_000  # the end of the log file that is looked at
 LOG_LINES = 2_000
 CHECKLIST, MANIFEST = "checklist.md", "manifest.json"
 _NO_LOG = (
-    "The engine logs to stderr and keeps no file of its own. Send stderr to one when the engine is started\n"
-    "(... 2>> neo.log) and name it here: incident SYMPTOM --log neo.log\n"
+    "The session kept no log (log.file), or its file is gone. If its stderr went to a file, name that:\n"
+    "incident SYMPTOM --log FILE\n"
 )
 
 

@@ -20,7 +20,7 @@ from neo_engine.report.why_rows import Session, Tick, first_id
 from neo_engine.report.why_spread import is_multiplier
 from neo_engine.report.why_verdict import LEDGER
 from neo_engine.state.rows import TICK_BITS
-from neo_engine.strategy.chain import MULTIPLIER
+from neo_engine.strategy.chain import MULTIPLIER, PRODUCT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -163,7 +163,7 @@ def _factor_lines(axis: Any, shown: Sequence[Tick], times: Sequence[int]) -> Non
     most: dict[str, Decimal] = {}
     for one in stored:
         for name, value in one.items():
-            if is_multiplier(name):
+            if is_multiplier(name) and name != PRODUCT:  # that is all of them once more, before the cap
                 most[name] = max(most.get(name, value), value)
     # The product lies behind the others, wide and pale: where one factor is all of it, both are seen.
     names = sorted(most, key=lambda name: (name != MULTIPLIER, -most[name]))[:_MOST_FACTORS]

@@ -135,17 +135,23 @@ def close_logging() -> None:
         handler.close()
 
 
-def log_path(config: LogConfig, db: Path) -> Path | None:
-    """Return where a session on `db` logs to; None for nowhere but stderr."""
-    if config.file == NONE:
+def log_path(file: str, db: Path) -> Path | None:
+    """Return where a session on `db` logs to, by its `log.file`; None for nowhere but stderr."""
+    if file == NONE:
         return None
-    return db.with_name(db.name + LOG_SUFFIX) if config.file == AUTO else Path(config.file).expanduser()
+    return db.with_name(db.name + LOG_SUFFIX) if file == AUTO else Path(file).expanduser()
+
+
+def stored_log(file: str | None, db: Path) -> Path | None:
+    """Return the log of a stored session that is still there, None without one; file: its `log.file`."""
+    path = log_path(file or NONE, db)
+    return path if path is not None and path.is_file() else None
 
 
 @contextmanager
 def session_logging(config: LogConfig, db: Path, *, quiet: bool) -> Iterator[LogContext]:
     """Log to stderr and to the file while the block runs; the file is closed however it ends."""
-    context, path = LogContext(), log_path(config, db)
+    context, path = LogContext(), log_path(config.file, db)
     file = None
     if path is not None:
         file = LogFile(path, max_bytes=config.max_bytes, kept_files=config.kept_files)

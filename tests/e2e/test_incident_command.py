@@ -141,7 +141,8 @@ def test_a_bundle_of_a_halted_session_names_the_halt_and_is_whole(halted: Path) 
         (bundle / name).read_bytes().startswith(PNG) for name in manifest["files"] if name.endswith("png")
     )
     assert "kill_switch" in (bundle / "why.txt").read_text(encoding="utf-8")
-    assert "stderr" in (bundle / "log.txt").read_text(encoding="utf-8")
+    log = [json.loads(line) for line in (bundle / "log.txt").read_text(encoding="utf-8").splitlines()]
+    assert any(line.get("session") == 2 and "kill_switch" in line["message"] for line in log)
     state = json.loads((bundle / "state.json").read_text(encoding="utf-8"))
     assert state["session"]["halt_reason"] == "kill_switch"
     config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))

@@ -172,9 +172,9 @@ def test_no_field_of_any_line_holds_a_secret(tmp_path: Path) -> None:
 
 def test_the_file_is_beside_the_database_or_where_it_is_told_or_nowhere(tmp_path: Path) -> None:
     db, own = tmp_path / "neo.db", tmp_path / "own.jsonl"
-    assert log_path(settings(), db) == tmp_path / "neo.db.log.jsonl"
-    assert log_path(settings(file=str(own)), db) == own
-    assert log_path(settings(file="none"), db) is None
+    assert log_path(settings().file, db) == tmp_path / "neo.db.log.jsonl"
+    assert log_path(settings(file=str(own)).file, db) == own
+    assert log_path("none", db) is None
     with session_logging(settings(file="none"), db, quiet=True):
         LOG.warning("on the console alone")
     assert list(tmp_path.iterdir()) == []
