@@ -29,7 +29,7 @@ from neo_engine.feed.recorded import RecordedFeed
 from neo_engine.feed.reference import open_reference
 from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
-from neo_engine.ops.clock import SilenceTimer
+from neo_engine.ops.clock import OutageTimer, SilenceTimer
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Feed
@@ -143,6 +143,7 @@ def _run(
             decide=options.decide,
             timer=silence_timer(config, clock, start),
             reference=reference,
+            patience=OutageTimer(clock, config.state.outage_halt_seconds),
         )
         with closing(exchange), rare_collections():
             return MainLoop(session).run()

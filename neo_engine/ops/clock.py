@@ -48,6 +48,27 @@ class SilenceTimer:
         return self._close_time + silent
 
 
+class OutageTimer:
+    """Waits while the database fails, for `limit_seconds` of `clock`; with 0 not at all."""
+
+    def __init__(self, clock: Clock, limit_seconds: int) -> None:
+        self._clock = clock
+        self._limit = limit_seconds
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """An outage begins now."""
+        self._since = self._clock.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Wait that long."""
+        self._clock.sleep(seconds)
+
+    def spent(self) -> bool:
+        """Return True once the outage has lasted too long."""
+        return self._clock.monotonic() - self._since >= self._limit
+
+
 def iso(moment: datetime) -> str:
     """Return `moment` as UTC ISO-8601 with milliseconds, e.g. 2026-11-20T20:37:00.125Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

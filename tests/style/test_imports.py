@@ -37,6 +37,8 @@ LAYERS = {
     "neo_engine.scenario": ENTRY,
     "neo_engine.main_loop": SHELL,
     "neo_engine.session": SHELL,
+    "neo_engine.asked": SHELL,
+    "neo_engine.outage": SHELL,
     "neo_engine.loop_records": SHELL,
     "neo_engine.scripted": SHELL,
     "neo_engine.report": SHELL,

@@ -31,9 +31,10 @@ from neo_engine.domain.orders import CancelOrder, Command, PreparedTransaction, 
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
-from neo_engine.main_loop import POLL_SECONDS, STORE_RETRIES, MainLoop
+from neo_engine.main_loop import POLL_SECONDS, MainLoop
 from neo_engine.ops.clock import SilenceTimer
 from neo_engine.ops.signals import SignalFlags
+from neo_engine.outage import STORE_RETRIES
 from neo_engine.ports import ControlRequest, FeedItem, KillRequest
 from neo_engine.session import Opening, Session, SessionResult, TickView
 from neo_engine.tick import Decision, EngineState, Observation, decide
