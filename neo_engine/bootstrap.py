@@ -38,6 +38,7 @@ from neo_engine.simulator.agents.settings import DEFAULT_MARKET, market_settings
 from neo_engine.state.manager import StateManager
 from neo_engine.state.options import options_of
 from neo_engine.tick import decide
+from neo_engine.watch import NO_WATCH, Watch
 
 EMBEDDED_RECORDING = Path(__file__).parent / "feed" / "data" / "calm.jsonl.gz"
 EMBEDDED_SECONDS = 2_100  # of feed time in it
@@ -70,6 +71,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     decide: Decide = decide
     market: str = DEFAULT_MARKET
     endpoints: tuple[str, ...] = ()
+    watch: Watch = NO_WATCH
 
 
 class _Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +146,7 @@ def _run(
             timer=silence_timer(config, clock, start),
             reference=reference,
             patience=OutageTimer(clock, config.state.outage_halt_seconds),
+            watch=options.watch,
         )
         with closing(exchange), rare_collections():
             return MainLoop(session).run()

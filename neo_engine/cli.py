@@ -14,26 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from neo_engine import (
-    __version__,
-    cli_audit,
-    cli_data,
-    cli_incident,
-    cli_kill,
-    cli_live,
-    cli_pause,
-    cli_preflight,
-    cli_record,
-    cli_scenario,
-    cli_session,
-    cli_simulate,
-    cli_why,
-)
+from neo_engine import __version__
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
 from neo_engine.domain.number import parse_number
 from neo_engine.ops.secrets import install_redaction, redact
-from neo_engine.report.command import leave_stdout
 
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_DURATION_SECONDS = 10 * 365 * 86400
@@ -41,6 +26,7 @@ FEEDS = ("recorded", "simulated", "xrpl")
 MAX_SEED_DIGITS = 18  # what SQLite's 64-bit INTEGER holds
 
 Command = Callable[[argparse.Namespace], int]
+Verb = Callable[[str, Command, str], argparse.ArgumentParser]
 
 
 class Parser(argparse.ArgumentParser):
@@ -110,50 +96,19 @@ def paper_parser() -> argparse.ArgumentParser:
         description="Run one timed paper session and store everything it does.",
         allow_abbrev=False,
     )
+    from neo_engine import cli_session
+
     _session_arguments(parser)
     parser.set_defaults(command=cli_session.paper)
     return parser
 
 
-def _data_verbs(verb: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
-    """Add the commands about a database and a configuration."""
-    one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
-
-    one = verb("restore", cli_data.restore, "Replace the database by a backup, after checking it.")
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--from", dest="source", type=Path, required=True, help="the backup")
-
-    text = "Pull every quote and halt the session that runs on a database; look at the kill switch, reset it."
-    cli_kill.add_arguments(verb("kill", cli_kill.run, text))
-
-    one = verb("capital", cli_data.capital, "Enter or list deposits and withdrawals (the capital overlay).")
-    one.add_argument("action", choices=("add", "list"))
-    one.add_argument("--db", type=Path, required=True)
-    one.add_argument("--kind", choices=("deposit", "withdrawal"))
-    one.add_argument("--asset", help="XRP or the quote token, e.g. RLUSD")
-    one.add_argument("--amount", help="exact decimal, in units of the asset")
-    one.add_argument("--note", default="", help="kept with the event")
-    one.add_argument("--request-id", help="makes a repeated call harmless (default: a new one)")
-
-    one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
-    one.add_argument("action", choices=("check", "show"))
-    one.add_argument("--config", type=Path, required=True)
+# The verbs, by the modules that they need. A group is imported when one of its verbs is asked for: all of
+# them together take most of a second, which `kill` and `status` must not wait for.
 
 
-def engine_parser() -> argparse.ArgumentParser:
-    """Return the parser of `python -m neo_engine VERB`."""
-    parser = Parser(
-        prog="python -m neo_engine", description="The NEO market-making engine.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"NEO {__version__}")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-
-    def verb(name: str, command: Command, text: str) -> argparse.ArgumentParser:
-        one = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
-        one.set_defaults(command=command)
-        return one
+def _session_verbs(verb: Verb) -> None:
+    from neo_engine import cli_session
 
     one = verb("paper", cli_session.paper, "Run a timed paper session (what run_paper_session.py does).")
     _session_arguments(one)
@@ -172,6 +127,10 @@ def engine_parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     one.add_argument("--quiet", action="store_true")
 
+
+def _live_verbs(verb: Verb) -> None:
+    from neo_engine import cli_live
+
     one = verb("live", cli_live.live, "Trade for real, with the account of a configuration (docs/live.md).")
     cli_live.add_live(one)
     one.add_argument("--duration", type=duration, help="in ledger time: 90s, 10m, 2h (default: no end)")
@@ -180,30 +139,168 @@ def engine_parser() -> argparse.ArgumentParser:
     text = "Cancel every offer of the account for the pair and verify it on the ledger."
     cli_live.add_flatten(verb("flatten", cli_live.flatten, text))
 
+
+def _audit_verb(verb: Verb) -> None:
+    from neo_engine import cli_audit
+
     text = "Say what an account did and whether its balances and offers add up."
     cli_audit.add_arguments(verb("audit", cli_audit.audit, text))
+
+
+def _simulate_verb(verb: Verb) -> None:
+    from neo_engine import cli_simulate
 
     text = "Serve a model network over the ledger's own API."
     cli_simulate.add_arguments(verb("simulate", cli_simulate.simulate, text))
 
+
+def _scenario_verb(verb: Verb) -> None:
+    from neo_engine import cli_scenario
+
     text = "Play scenarios on a model network and say whether the engine did what it must."
     cli_scenario.add_arguments(verb("scenario", cli_scenario.run, text))
 
+
+def _preflight_verb(verb: Verb) -> None:
+    from neo_engine import cli_preflight
+
     text = "Check everything that a live session needs, and say what to do."
     cli_preflight.add_arguments(verb("preflight", cli_preflight.run, text))
+
+
+def _alert_verb(verb: Verb) -> None:
+    from neo_engine import cli_alert
+
+    cli_alert.add_arguments(verb("alert-test", cli_alert.run, "Send one alert, to see that alerts arrive."))
+
+
+def _record_verb(verb: Verb) -> None:
+    from neo_engine import cli_record
 
     one = verb("record", cli_record.record, "Write recordings from a running network.")
     cli_record.add_arguments(one)
     one.add_argument("--duration", type=duration, help="in ledger time: 90s, 10m, 2h (default: no end)")
 
-    _data_verbs(verb)
-    cli_why.add_verbs(verb)
-    cli_incident.add_verb(verb)
-    cli_pause.add_verbs(verb)
+
+def _data_verbs(verb: Verb) -> None:
+    from neo_engine import cli_data
+
+    one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--to", type=Path, help="target file (default: a time-stamped one in <db>.backups)")
+
+    one = verb("restore", cli_data.restore, "Replace the database by a backup, after checking it.")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--from", dest="source", type=Path, required=True, help="the backup")
+
+    one = verb("capital", cli_data.capital, "Enter or list deposits and withdrawals (the capital overlay).")
+    one.add_argument("action", choices=("add", "list"))
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--kind", choices=("deposit", "withdrawal"))
+    one.add_argument("--asset", help="XRP or the quote token, e.g. RLUSD")
+    one.add_argument("--amount", help="exact decimal, in units of the asset")
+    one.add_argument("--note", default="", help="kept with the event")
+    one.add_argument("--request-id", help="makes a repeated call harmless (default: a new one)")
+
+    one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
+    one.add_argument("action", choices=("check", "show"))
+    one.add_argument("--config", type=Path, required=True)
 
     one = verb("verify-model", cli_data.verify_model, "Run a recording through the model ledger and compare.")
     one.add_argument("recording", type=Path, metavar="RECORDING", help="recording of format 1, whole state")
     one.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+
+def _prune_verb(verb: Verb) -> None:
+    from neo_engine import cli_prune
+
+    text = "Remove the details of old sessions; orders, fills and all money stay."
+    cli_prune.add_arguments(verb("prune", cli_prune.run, text))
+
+
+def _kill_verb(verb: Verb) -> None:
+    from neo_engine import cli_kill
+
+    text = "Pull every quote and halt the session that runs on a database; look at the kill switch, reset it."
+    cli_kill.add_arguments(verb("kill", cli_kill.run, text))
+
+
+def _pause_verbs(verb: Verb) -> None:
+    from neo_engine import cli_pause
+
+    cli_pause.add_verbs(verb)
+
+
+def _why_verbs(verb: Verb) -> None:
+    from neo_engine import cli_why
+
+    cli_why.add_verbs(verb)
+
+
+def _incident_verb(verb: Verb) -> None:
+    from neo_engine import cli_incident
+
+    cli_incident.add_verb(verb)
+
+
+def _query_verbs(verb: Verb) -> None:
+    from neo_engine import cli_query
+
+    cli_query.add_verbs(verb)
+
+
+def _calibrate_verb(verb: Verb) -> None:
+    from neo_engine import cli_calibrate
+
+    cli_calibrate.add_verb(verb)
+
+
+def _tax_verb(verb: Verb) -> None:
+    from neo_engine import cli_tax
+
+    cli_tax.add_verb(verb)
+
+
+#: The verbs of each group, in the order in which `--help` lists them.
+GROUPS: tuple[tuple[tuple[str, ...], Callable[[Verb], None]], ...] = (
+    (("paper", "replay"), _session_verbs),
+    (("live", "flatten"), _live_verbs),
+    (("preflight",), _preflight_verb),
+    (("kill",), _kill_verb),
+    (("pause", "resume"), _pause_verbs),
+    (("why", "status"), _why_verbs),
+    (("incident",), _incident_verb),
+    (("query", "datasette-config"), _query_verbs),
+    (("calibrate",), _calibrate_verb),
+    (("export-tax",), _tax_verb),
+    (("audit",), _audit_verb),
+    (("record",), _record_verb),
+    (("backup", "restore", "capital", "config", "verify-model"), _data_verbs),
+    (("prune",), _prune_verb),
+    (("alert-test",), _alert_verb),
+    (("simulate",), _simulate_verb),
+    (("scenario",), _scenario_verb),
+)
+
+
+def engine_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of `python -m neo_engine VERB`; with arguments, of their verb and its group."""
+    parser = Parser(
+        prog="python -m neo_engine", description="The NEO market-making engine.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"NEO {__version__}")
+    if arguments and arguments[0] == "--version":
+        return parser
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    def verb(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+        one.set_defaults(command=command)
+        return one
+
+    asked = [add for names, add in GROUPS if arguments and arguments[0] in names]
+    for add in asked or [add for _names, add in GROUPS]:
+        add(verb)
     return parser
 
 
@@ -215,6 +312,8 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
         code = command(options)
         sys.stdout.flush()
     except BrokenPipeError:
+        from neo_engine.report.command import leave_stdout
+
         leave_stdout(sys.stdout)  # the reader, e.g. head, has all it wanted
         return EXIT_OK
     except ConfigError as error:

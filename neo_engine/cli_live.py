@@ -16,8 +16,8 @@ from neo_engine.config import load_config
 from neo_engine.domain.halt import EXIT_HALTED, EXIT_OK, exit_code
 from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.ops.clock import SystemClock
-from neo_engine.ops.logs import setup_logging
 from neo_engine.report.live import make_viewer
+from neo_engine.watch import watched
 
 if TYPE_CHECKING:
     from neo_engine.domain.account_snapshot import OpenOffer
@@ -115,12 +115,14 @@ def _run(
 ) -> LiveResult:
     config = load_config(options.config)
     clock, quiet = SystemClock(), options.quiet or options.json
-    setup_logging(config.log.level, quiet=quiet)
     # Keys, codec and sockets take half a second to import, which no other verb should wait for.
     from neo_engine.live_session import LiveOptions, run_live
 
     pace = "dry run" if dry_run else None
-    with closing(make_viewer(config, clock, quiet=quiet, speed=pace)) as viewer:
+    with (
+        watched(config, options.db, quiet=quiet) as watch,
+        closing(make_viewer(config, clock, quiet=quiet, speed=pace)) as viewer,
+    ):
         on_tick: Callable[..., None] = viewer.update
         return run_live(
             LiveOptions(
@@ -134,6 +136,7 @@ def _run(
                 dry_run=dry_run,
                 adopt_offers=adopt_offers,
                 journal=journal,
+                watch=watch,
             ),
             clock,
         )

@@ -26,8 +26,10 @@ from neo_engine.session import Decide, SessionResult, TickView
 from neo_engine.simulator.agents.settings import DEFAULT_MARKET
 from neo_engine.state import queries
 from neo_engine.tick import decide
+from neo_engine.watch import watched
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "config" / "paper.yaml"
+PAPER = "paper"
 FILL_COLUMNS = (
     "order",
     "offset",
@@ -48,7 +50,7 @@ def paper(options: argparse.Namespace) -> int:
     """Run a timed paper session."""
     feed = chosen_feed(options)
     config = load_config(options.config)
-    result = _run(options, config, mode="paper", feed=feed, duration=options.duration, decision=decide)
+    result = _run(options, config, mode=PAPER, feed=feed, duration=options.duration, decision=decide)
     return finish(options, result)
 
 
@@ -162,9 +164,11 @@ def _run(
 ) -> SessionResult:
     clock = SystemClock()
     quiet = options.quiet or options.json
-    setup_logging(config.log.level, quiet=quiet)
     market = getattr(options, "market", None) or DEFAULT_MARKET  # a replay knows no markets
-    with closing(make_viewer(config, clock, quiet=quiet, speed=options.speed)) as viewer:
+    with (
+        watched(config, options.db, quiet=quiet, alerts=mode == PAPER) as watch,
+        closing(make_viewer(config, clock, quiet=quiet, speed=options.speed)) as viewer,
+    ):
         on_tick: Callable[[TickView], None] = viewer.update
         return run_session(
             SessionOptions(
@@ -180,6 +184,7 @@ def _run(
                 duration_seconds=duration,
                 on_tick=on_tick,
                 decide=decision,
+                watch=watch,
             ),
             clock,
         )

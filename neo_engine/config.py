@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from neo_engine.config_sections import (
     ISSUER_FROM_FEED,
+    AlertsConfig,
     EngineConfig,
     ExecutionConfig,
     InventoryConfig,
@@ -42,7 +43,8 @@ from neo_engine.domain.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1_000_000  # a larger file is no configuration
 MAX_SHOWN_CHARS = 60  # of a wrong value, in an error message
-_NEVER_SHOWN = ("live.account", "live.key_source")  # where a seed would be pasted by mistake
+#: Where a seed, or an address with a key in it, would be pasted by mistake.
+_NEVER_SHOWN = ("live.account", "live.key_source", "alerts.webhook")
 _PLAIN_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,20})")
 
 #: Where the library's own words would name Python types.
@@ -124,6 +126,7 @@ class Config(Section):
     reconciler: ReconcilerConfig
     state: StateConfig
     log: LogConfig
+    alerts: AlertsConfig
     live: LiveConfig | None = None
 
     @model_validator(mode="after")

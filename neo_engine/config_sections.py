@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -15,7 +16,8 @@ from neo_engine.domain.errors import BadNumber
 MAX_AMOUNT = Decimal("1e12")  # more than all XRP there is
 MAX_DECIMAL_PLACES = 12  # finer than any price the ledger trades at
 ISSUER_FROM_FEED = "from_feed"
-NO_REFERENCE_SOURCE, FILE_REFERENCE = "none", "file:"  # of reference.source
+FILE_REFERENCE = "file:"  # reference.source begins so where it is no `none`
+NONE, AUTO = "none", "auto"  # words in the place of a path, a secret or a program
 UNSET = "unset"  # live.account of a delivered file: every operator has another one
 _KEY_SOURCE = re.compile(r"env:[A-Za-z_]\w*|file:.+|keyring:[^/]+/.+", re.ASCII)
 _ENDPOINT = re.compile(r"wss?://[^\s/]+(/\S*)?")
@@ -228,9 +230,9 @@ class ReferenceConfig(Section):
     @field_validator("source")
     @classmethod
     def _is_source(cls, value: str) -> str:
-        if value == NO_REFERENCE_SOURCE or value.removeprefix(FILE_REFERENCE) not in ("", value):
+        if value == NONE or value.removeprefix(FILE_REFERENCE) not in ("", value):
             return value
-        raise ValueError(f"neither {NO_REFERENCE_SOURCE} nor {FILE_REFERENCE}PATH")
+        raise ValueError(f"neither {NONE} nor {FILE_REFERENCE}PATH")
 
 
 class ExecutionConfig(Section):
@@ -297,9 +299,43 @@ class LiveConfig(Section):
 
 
 class LogConfig(Section):
-    """Logging to stderr."""
+    """Logging to stderr and to a file."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    file: Annotated[str, Field(min_length=1, max_length=1000)]
+    max_bytes: Annotated[int, Field(ge=10_000, le=10**10, strict=True)]
+    kept_files: Annotated[int, Field(ge=0, le=1000, strict=True)]
+
+
+class AlertsConfig(Section):
+    """Messages that reach a person who looks at no screen."""
+
+    webhook: str
+    command: str
+    min_severity: Literal["info", "warning", "critical"]
+    repeat_seconds: Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+    timeout_seconds: Annotated[int, Field(ge=1, le=120, strict=True)]
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_secret_source(cls, value: str) -> str:
+        if value == NONE or _KEY_SOURCE.fullmatch(value):
+            return value
+        raise ValueError(
+            "must be none, or say where the address lies, which may be a secret: env:NAME, file:PATH or "
+            "keyring:SERVICE/USER"
+        )
+
+    @field_validator("command")
+    @classmethod
+    def _is_command(cls, value: str) -> str:
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"must be none, or a program and its arguments ({error})") from None
+        if not words:
+            raise ValueError("must be none, or a program and its arguments")
+        return value
 
 
 def is_account_address(text: str) -> bool:

@@ -66,6 +66,7 @@ from neo_engine.session import Session, SessionResult, TickView, failed_start_st
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
 from neo_engine.tick import decide
+from neo_engine.watch import NO_WATCH, Watch
 from neo_engine.xrpl.account_reader import AccountReader
 from neo_engine.xrpl.codec import Codec
 from neo_engine.xrpl.gateway import Gateway, GatewayOptions
@@ -100,6 +101,7 @@ class LiveOptions(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     adopt_offers: bool = False
     journal: Path | None = None
+    watch: Watch = NO_WATCH
 
 
 class LiveResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,6 +319,7 @@ def run_session(
             today=behind.today(start.close_time),
             reference=world.reference,
             patience=world.patience,
+            watch=options.watch,
         )
         with closing(exchange), rare_collections():
             result = MainLoop(session).run()

@@ -14,7 +14,6 @@ Invariants:
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from functools import partial
 
@@ -35,6 +34,7 @@ from neo_engine.ops.clock import OutageTimer, iso
 from neo_engine.outage import POLL_SECONDS, Commits
 from neo_engine.ports import FeedItem, VenueReport
 from neo_engine.session import (
+    DRIFT_KEY,
     Session,
     SessionResult,
     TickView,
@@ -73,7 +73,7 @@ class MainLoop:
         self._patient = True  # False once the session's end is being stored: that must not take for ever
         self._commits = Commits(
             session.patience or OutageTimer(session.clock, 0),
-            failed=self._store_failed,
+            failed=session.watch.database,
             ended=self._asked.hurried,
         )
 
@@ -94,8 +94,8 @@ class MainLoop:
         except NeoError as error:
             log.error("the session cannot go on: %s", error)
             halt = self._failed(HaltReason.ENGINE_REQUESTED_HALT, str(error))
-        except Exception as error:  # noqa: BLE001 - the one net under the session: typed, logged, exit 1
-            log.error("unexpected: %s", traceback.format_exc())
+        except Exception as error:  # the one net under the session: typed, logged, exit code 1
+            log.exception("unexpected: the session ends", extra={"event": "unexpected_halt"})
             halt = self._failed(HaltReason.UNEXPECTED_HALT, where(error))
         return self._finish(halt)
 
@@ -233,6 +233,7 @@ class MainLoop:
         decision = s.decide(self._state, seen, s.config, seen.close_time)
         # What the session stops for already was noted, unless it is a monitor's that passes by itself.
         s.latch.note(None if seen.stop == self._state.stopping else seen.stop, decision.readings)
+        s.watch.tick(seen, decision)
         move_capital(s.exchange, decision)
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
@@ -300,9 +301,6 @@ class MainLoop:
         orders = self._answered(seen, decision, numbered.orders, outcomes)
         self._state = replace(decision.state, orders=orders)
         return decision
-
-    def _store_failed(self, error: StateError) -> None:
-        """A commit failed; it may be tried again."""
 
     def _committed(self, seen: Observation, record: IntentRecord, decision: Decision, orders: Orders) -> None:
         """Take over what is on disk now, so that the session's last word never says more than its rows."""
@@ -453,7 +451,14 @@ class MainLoop:
             detail = self._give_up(end)
         if self._asked.kill is not None:
             s.control.done(self._asked.kill)
-        log.info("session %d ended: %s (%s)", self._session_id, halt.reason.value, detail)
+        log.info(
+            "session %d ended: %s (%s)",
+            self._session_id,
+            halt.reason.value,
+            detail,
+            extra={"event": "session_ended", "numbers": {"ticks": self._state.tick, "ledgers": n.ledgers}},
+        )
+        s.watch.ended(replace(halt, detail=detail), apart.get(DRIFT_KEY))
         return SessionResult(
             session_id=self._session_id,
             halt=replace(halt, detail=detail),

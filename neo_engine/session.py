@@ -42,6 +42,7 @@ from neo_engine.ports import (
     VenueReport,
 )
 from neo_engine.tick import Decision, EngineState, Observation
+from neo_engine.watch import NO_WATCH, Watch
 
 DRIFT_KEY = "inventory_drift_at_shutdown"
 
@@ -77,8 +78,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     timer: of a live feed's silences; any other feed tells them itself, in its own time. latch: of a live
     session; any other neither sets nor heeds one. today: what the account's earlier sessions did on the UTC
-    day on which this one begins. reference: another market's price. patience: with a database that
-    fails; None: the session ends then.
+    day on which this one begins. reference: another market's price. patience: with a database that fails;
+    None: the session ends then. watch: whom it tells what it does.
     """
 
     config: Config
@@ -106,6 +107,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     today: Today = NOTHING_YET
     reference: Reference = NO_REFERENCE
     patience: Patience | None = None
+    watch: Watch = NO_WATCH
 
 
 class TickView(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +171,8 @@ def opening_events(opening: Opening, session_id: int, now: str) -> list[CapitalE
 
 
 def tell_beginning(session: Session, session_id: int) -> None:
-    """Log what begins."""
+    """Log what begins, and tell the session's watch."""
+    session.watch.begun(session_id, session.pair, session.mode)
     log.info(
         "session %d begins: %s %s on the %s feed, %s XRP and %s %s in the account, seed %d",
         session_id,
@@ -180,6 +183,7 @@ def tell_beginning(session: Session, session_id: int) -> None:
         plain(session.opening.quote),
         session.pair.rpartition("/")[2],
         session.seed,
+        extra={"event": "session_begins", "numbers": {"seed": session.seed}},
     )
 
 
@@ -316,8 +320,8 @@ def pulled_bare(exchange: Exchange, orders: Orders, ledger_index: int) -> str:
         return ""
     try:
         exchange.submit(exchange.prepare(cancels, ledger_index))
-    except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
-        log.error("the last cancels failed: %s", traceback.format_exc())
+    except Exception as error:  # whatever is broken, the end must still be stored
+        log.exception("the last cancels failed")
         return f"; {len(cancels)} orders could not be cancelled: {where(error)}"
     return f"; {len(cancels)} cancels sent without a record"
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.leaks import Before
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,3 +31,12 @@ def root() -> Path:
 def paper_yaml(root: Path) -> str:
     """The text of the paper configuration as it is delivered."""
     return (root / "config" / "paper.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """Fail a test that leaves a descriptor open or a thread running."""
+    before = Before()
+    yield
+    leaked = before.leaked()
+    assert not leaked, f"left behind: {leaked}"

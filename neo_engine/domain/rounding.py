@@ -183,12 +183,15 @@ def steady_amounts(side: Side, base_drops: int, price: Decimal, tick_size: int) 
         quote = _in_range(issued(Decimal(base_drops) * price / MILLION, UP if selling else DOWN))
         return base_drops, quote, offer_rate(side, base_drops, quote)
     rate = tick.divide(price, MILLION) if selling else tick.divide(MILLION, price)
-    fewer = 0
-    for step in range(1, STEADY_TRIES + 1):
-        drops = Decimal(base_drops - fewer)
+
+    def made_from(drops: Decimal) -> Stored:
         quote = _in_range(_STORED.multiply(drops, rate)) if selling else ledger_divide(drops, rate)
-        stored_rate = ledger_divide(quote, drops) if selling else ledger_divide(drops, quote)
+        return int(drops), quote, ledger_divide(quote, drops) if selling else ledger_divide(drops, quote)
+
+    stored, fewer = made_from(Decimal(base_drops)), 0
+    for step in range(1, STEADY_TRIES):
         fewer += step
-        if tick.plus(stored_rate) == rate or fewer >= base_drops:
+        if tick.plus(stored[2]) == rate or fewer >= base_drops:
             break
-    return int(drops), quote, stored_rate
+        stored = made_from(Decimal(base_drops - fewer))
+    return stored

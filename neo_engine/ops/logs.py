@@ -1,25 +1,159 @@
-"""Logging: readable lines with UTC times on stderr; stdout belongs to the result."""
+"""Logging: readable lines with UTC times on stderr, JSON lines in a file; stdout belongs to the result.
+
+A call says what a person reads, and in `extra` what a program looks for:
+
+    log.info("session %d ended", 7, extra={"event": "session_ended", "numbers": {"ticks": 450}})
+
+`event` is a short name that stays the same when the words change. A call without one is named after its
+place, `module.function`. Where in the session a line belongs is told by one `LogContext`, which the session
+sets at its beginning and at every tick.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from neo_engine.config_sections import AUTO, NONE, LogConfig
+from neo_engine.domain.number import plain
+from neo_engine.ops.clock import iso
+from neo_engine.ops.log_file import LogFile
+from neo_engine.ops.secrets import redact
 
 LOGGER_NAME = "neo_engine"
+FILE_ONLY = "file_only"  # in `extra`: the console gets this line by another way
+LOG_SUFFIX = ".log.jsonl"  # beside the database
+MAX_MESSAGE_CHARS = 8_000  # of one line: a server's whole answer belongs into no log
+MAX_TRACEBACK_CHARS = 32_000  # deeper than any stack of ours; the end, where the error is, is kept
 
 
-def setup_logging(level: str, quiet: bool) -> logging.Logger:
-    """Return the engine's logger, writing lines of at least `level` (WARNING when quiet) to stderr."""
+class LogContext:
+    """Where in a session a log line belongs; None while it is not known yet."""
+
+    __slots__ = ("ledger", "pair", "session", "tick")
+
+    def __init__(self) -> None:
+        self.session: int | None = None
+        self.tick: int | None = None
+        self.ledger: int | None = None
+        self.pair: str | None = None
+
+    def begin(self, session: int, pair: str) -> None:
+        """Note the session that begins."""
+        self.session, self.pair, self.tick, self.ledger = session, pair, None, None
+
+    def at(self, tick: int, ledger: int) -> None:
+        """Note the tick that is made, and its ledger."""
+        self.tick, self.ledger = tick, ledger
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record, every text of it redacted, on one line."""
+
+    def __init__(self, context: LogContext) -> None:
+        super().__init__()
+        self._context = context
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end; fields that are not known are left out."""
+        context = self._context
+        fields: dict[str, object] = {
+            "time": iso(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname,
+            "event": event_of(record),
+            "message": redact(record.getMessage())[:MAX_MESSAGE_CHARS],
+            "session": context.session,
+            "tick": context.tick,
+            "ledger": context.ledger,
+            "pair": context.pair,
+        }
+        numbers = getattr(record, "numbers", None)
+        if isinstance(numbers, Mapping) and numbers:
+            fields["numbers"] = {redact(str(name)): _value(value) for name, value in numbers.items()}
+        if record.exc_info:
+            told = record.exc_text or self.formatException(record.exc_info)
+            fields["traceback"] = redact(told)[-MAX_TRACEBACK_CHARS:]
+        known = {name: value for name, value in fields.items() if value is not None}
+        return msgspec.json.encode(_writable(known)).decode()
+
+
+def event_of(record: logging.LogRecord) -> str:
+    """Return the record's event: as its call gave it, else `module.function` of the place."""
+    given = getattr(record, "event", None)
+    return redact(str(given)) if given else f"{record.module}.{record.funcName.strip('_')}"
+
+
+def _value(value: object) -> object:
+    """Return a number as JSON can hold it; decimals are exact text, like everywhere in the project."""
+    if isinstance(value, Decimal):
+        return plain(value) if value.is_finite() else str(value)
+    return value if isinstance(value, (bool, int, float, type(None))) else redact(str(value))
+
+
+def _writable(value: object) -> object:
+    """Return the value with every text in UTF-8: half of a surrogate pair has no place in it."""
+    if isinstance(value, dict):
+        return {_writable(name): _writable(inner) for name, inner in value.items()}
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def setup_logging(level: str, quiet: bool, file: LogFile | None = None) -> logging.Logger:
+    """Return the engine's logger, writing lines of at least `level` to stderr (WARNING when quiet).
+
+    file: takes every line of at least `level` besides; its formatter is set already.
+    """
+    logger = logging.getLogger(LOGGER_NAME)
+    close_logging()
+    chosen = logging.getLevelNamesMapping()[level]
+    console = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    console.setFormatter(formatter)
+    console.addFilter(lambda record: not getattr(record, FILE_ONLY, False))
+    console.setLevel(max(chosen, logging.WARNING) if quiet else chosen)
+    logger.addHandler(console)
+    if file is not None:
+        logger.addHandler(file)
+    logger.propagate = False
+    logger.setLevel(min(console.level, chosen) if file is not None else console.level)
+    return logger
+
+
+def close_logging() -> None:
+    """Take the logger's handlers away and close them; may be called twice."""
     logger = logging.getLogger(LOGGER_NAME)
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    logger.addHandler(handler)
-    logger.propagate = False
-    chosen = logging.getLevelName(level)
-    logger.setLevel(max(chosen, logging.WARNING) if quiet else chosen)
-    return logger
+        handler.close()
+
+
+def log_path(config: LogConfig, db: Path) -> Path | None:
+    """Return where a session on `db` logs to; None for nowhere but stderr."""
+    if config.file == NONE:
+        return None
+    return db.with_name(db.name + LOG_SUFFIX) if config.file == AUTO else Path(config.file).expanduser()
+
+
+@contextmanager
+def session_logging(config: LogConfig, db: Path, *, quiet: bool) -> Iterator[LogContext]:
+    """Log to stderr and to the file while the block runs; the file is closed however it ends."""
+    context, path = LogContext(), log_path(config, db)
+    file = None
+    if path is not None:
+        file = LogFile(path, max_bytes=config.max_bytes, kept_files=config.kept_files)
+        file.setFormatter(JsonFormatter(context))
+    logger = setup_logging(config.level, quiet, file)
+    try:
+        yield context
+    finally:
+        if file is not None:
+            logger.removeHandler(file)
+            file.close()

@@ -101,7 +101,11 @@ class RedactingRecord(logging.LogRecord):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.msg, self.args = redact(super().getMessage()), None
+        try:
+            text = super().getMessage()
+        except (TypeError, ValueError, KeyError):  # words and values do not fit: no reason to end a session
+            text = f"{self.msg} {self.args!r}"
+        self.msg, self.args = redact(text), None
         if self.exc_info:
             self.exc_text = redact("".join(traceback.format_exception(*self.exc_info))).rstrip()
 
@@ -125,66 +129,77 @@ def install_redaction() -> None:
     threading.excepthook = _show_thread
 
 
-def load_secret(source: str, environment: Mapping[str, str]) -> Secret:
-    """Return the seed that `live.key_source` names: env:NAME, file:PATH or keyring:SERVICE/USER.
+def load_secret(
+    source: str,
+    environment: Mapping[str, str],
+    *,
+    key: str = "live.key_source",
+    what: str = "the account's seed",
+) -> Secret:
+    """Return the text that a key of the configuration names: env:NAME, file:PATH or keyring:SERVICE/USER.
 
-    Raises StartupFailure naming the place and the fix, never what was found there.
+    key, what: for messages, the configuration's key and what should lie there. Raises StartupFailure naming
+    the place and the fix, never what was found there.
     """
     kind, _, place = source.partition(":")
     if kind == "env":
         value = environment.get(place, "")
-        fault = f"the environment variable {place} is not set; export it with the account's seed"
+        fault = f"the environment variable {place} is not set; export it with {what}"
     elif kind == "file":
-        value = _from_file(Path(place).expanduser())
-        fault = f"the key file {place} is empty; write the seed into it, on one line"
+        value = _from_file(Path(place).expanduser(), environment, key)
+        fault = f"the key file {place} is empty; write {what} into it, on one line"
     else:
-        value = _from_keyring(*place.split("/", 1))
+        value = _from_keyring(*place.split("/", 1), key=key)
         fault = f"the keyring holds nothing for {place}; store it: python -m keyring set SERVICE USER"
     if not value.strip():
-        raise StartupFailure(f"live.key_source: {fault}")
+        raise StartupFailure(f"{key}: {fault}")
     if len(value.split()) > 1:
-        raise StartupFailure(
-            f"live.key_source: {kind}:{place} holds more than one word; leave the seed alone"
-        )
+        raise StartupFailure(f"{key}: {kind}:{place} holds more than one word; leave {what} alone")
     return Secret(value.strip())
 
 
-def _from_file(path: Path) -> str:
+def _from_file(path: Path, environment: Mapping[str, str], key: str) -> str:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode  # of the very file that is read, not of its name
             if os.name == "nt":
-                log.info(
-                    "live.key_source: %s: check under Properties, Security that only you may read it", path
-                )
-            elif mode & _OTHERS_CAN_READ:
+                log.info("%s: %s: check under Properties, Security that only you may read it", key, path)
+            elif mode & _OTHERS_CAN_READ & ~_granted(path, environment):
                 raise StartupFailure(
-                    f"live.key_source: others can read the key file {path} (mode {stat.S_IMODE(mode):03o}); "
+                    f"{key}: others can read the key file {path} (mode {stat.S_IMODE(mode):03o}); "
                     f"run chmod 600 on it, and change the key if others use this machine"
                 )
             data = file.read(MAX_KEY_FILE_BYTES + 1)
     except OSError as error:
         raise StartupFailure(
-            f"live.key_source: the key file {path} cannot be read ({error.strerror}); name another file"
+            f"{key}: the key file {path} cannot be read ({error.strerror}); name another file"
         ) from error
     if len(data) > MAX_KEY_FILE_BYTES:
-        raise StartupFailure(
-            f"live.key_source: {path} is larger than {MAX_KEY_FILE_BYTES} bytes: no key file"
-        )
+        raise StartupFailure(f"{key}: {path} is larger than {MAX_KEY_FILE_BYTES} bytes: no key file")
     return data.decode("ascii", "replace")
 
 
-def _from_keyring(service: str, user: str) -> str:
+def _granted(path: Path, environment: Mapping[str, str]) -> int:
+    """Return the mode bits that mean no one else: of a credential of systemd, that of the group.
+
+    systemd gives a service its credentials in a folder of their own, and may let it in by an access list,
+    whose mask shows as the group's bits (systemd.exec, "Credentials").
+    """
+    folder = environment.get("CREDENTIALS_DIRECTORY", "")
+    return stat.S_IRGRP if folder and path.absolute().parent == Path(folder).absolute() else 0
+
+
+def _from_keyring(service: str, user: str, *, key: str) -> str:
     try:
         keyring = importlib.import_module("keyring")
     except ImportError as error:
         raise StartupFailure(
-            "live.key_source: the package keyring is not installed; pip install keyring, or use env: or file:"
+            f"{key}: the package keyring is not installed; pip install keyring, or use env: or file:"
         ) from error
     try:
         found: str | None = keyring.get_password(service, user)
     except keyring.errors.KeyringError as error:
         raise StartupFailure(
-            f"live.key_source: the keyring cannot be asked ({type(error).__name__}); unlock it, or use file:"
+            f"{key}: the keyring cannot be asked ({type(error).__name__}); unlock it, or use file:"
         ) from error
     return found or ""

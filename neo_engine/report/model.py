@@ -27,7 +27,8 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Who, what and when. Times are UTC ISO-8601; None where the session has not got there yet.
 
     ended: the engine closed the session. Without it the session runs, or its process died.
-    ticks: rows of `ticks`, counted, and of them by kind (ledger, silence, fault).
+    ticks: rows of `ticks`, counted, and of them by kind (ledger, silence, fault). pruned: when and how much
+    of the session's details was removed; None while they are whole.
     """
 
     session_id: int
@@ -55,6 +56,7 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     halt_meaning: str | None
     halt_detail: str | None
     fingerprint: str | None
+    pruned: str | None = None
 
 
 class AssetInventory(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ def has_line_drawing(stream: TextIO) -> bool:
     return True
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return `text` with line breaks and terminal control characters shown as escapes."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
@@ -67,7 +67,7 @@ def _table(section: Section, fancy: bool) -> Table:
             Text(name), justify="right" if number else "left", no_wrap=number or index == 0, overflow="fold"
         )
     for row in section.rows:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

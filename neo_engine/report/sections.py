@@ -28,6 +28,8 @@ from neo_engine.report.model import (
 )
 
 NONE = "-"
+#: Under a session whose details are gone: what its other tables can no longer say.
+PRUNED_NOTE = "ticks, quoting, touch, gates, faults and plots cover what is left of them, money is whole."
 MAX_REASONS = 15  # rows of a table of reasons; what lies beyond is counted in its note
 MAX_DETAIL_CHARS = 60
 _SECONDS_CHARS = len("2026-11-20T20:37:00")
@@ -70,6 +72,7 @@ def _facts(facts: SessionFacts) -> Section:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts.ticks_by_kind)
     ended = facts.ended_at or "not closed: it still runs, or its process died"
     halt = NONE if facts.halt_reason is None else f"{facts.halt_reason} ({facts.halt_meaning})"
+    pruned = "" if facts.pruned is None else f"Details removed {facts.pruned}; {PRUNED_NOTE}"
     rows = (
         ("Mode, pair", f"{facts.mode}, {facts.pair}"),
         (
@@ -89,7 +92,7 @@ def _facts(facts: SessionFacts) -> Section:
         ("Configuration", facts.config_hash or NONE),
         ("Fingerprint", facts.fingerprint or NONE),
     )
-    return Section(title="Session", columns=("", ""), left=2, rows=rows, note="")
+    return Section(title="Session", columns=("", ""), left=2, rows=rows, note=pruned)
 
 
 def _inventory(xrp: AssetInventory, quote: AssetInventory) -> Section:

@@ -10,6 +10,7 @@ database that cannot be read as one.
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections import Counter
@@ -39,7 +40,7 @@ from neo_engine.report.model import (
     Uptime,
 )
 from neo_engine.report.touch import touch_stats
-from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
+from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION
 
 LATEST = "latest"
 _FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
@@ -177,8 +178,20 @@ def _facts(
         halt_meaning=_MEANINGS.get(reason, "not a known halt reason") if reason else None,
         halt_detail=stored["halt_detail"],
         fingerprint=stored["fingerprint"] or fingerprint,
+        pruned=_pruned(connection, session_id),
     )
     return facts, stored["ticks"]
+
+
+def _pruned(connection: sqlite3.Connection, session_id: int) -> str | None:
+    """Return when and how much of the session's details `prune` took away, None when nothing."""
+    row = connection.execute(
+        "SELECT value FROM engine_state WHERE key = ?", (f"{PRUNED}{session_id}",)
+    ).fetchone()
+    if row is None:
+        return None
+    note = json.loads(row[0])
+    return f"{note['at']}: {note['removed']['ticks']} of {note['ticks']} ticks removed"
 
 
 def _mark(connection: sqlite3.Connection, session_id: int) -> tuple[Decimal | None, str | None]:

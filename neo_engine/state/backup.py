@@ -26,7 +26,8 @@ from neo_engine.state.options import iso
 
 log = logging.getLogger(__name__)
 
-AUTOMATIC = "neo"  # prefix of pre-run backups: the only ones that are pruned
+AUTOMATIC = "neo"  # prefix of pre-run backups; of these, and of the next, old ones are removed
+BEFORE_PRUNE = "before-prune"  # before details of old sessions were removed
 MANUAL = "manual"  # asked for by the operator
 REPLACED = "replaced"  # what a restore took the place of
 PART = ".part"  # suffix of a file that is still being written
@@ -119,24 +120,30 @@ def pre_run_backup(connection: sqlite3.Connection, path: Path, kept: int, now: d
 
     Raises StateError: a run that cannot be undone is not begun.
     """
-    if kept == 0:
-        return None
+    return keeping_backup(connection, path, AUTOMATIC, kept, now) if kept else None
+
+
+def keeping_backup(connection: sqlite3.Connection, path: Path, prefix: str, kept: int, now: datetime) -> Path:
+    """Back the database up under a name that begins with `prefix`; the newest `kept` of these stay.
+
+    Raises StateError.
+    """
     folder = backups_folder(path)
-    target = folder / f"{AUTOMATIC}-{_stamp(now)}.db"
+    target = folder / f"{prefix}-{_stamp(now)}.db"
     start = time.perf_counter()
-    with _disk_errors(target, "the backup before the run"):
+    with _disk_errors(target, "the backup"):
         folder.mkdir(exist_ok=True)
         _write_backup(connection, target)
         log.info("backup %s written in %.0f ms", target, (time.perf_counter() - start) * 1000)
-        _prune(folder, kept)
+        _prune(folder, prefix, kept)
     return target
 
 
-def _prune(folder: Path, kept: int) -> None:
+def _prune(folder: Path, prefix: str, kept: int) -> None:
     for broken_off in folder.glob(f"*{PART}"):
         broken_off.unlink()  # of a process that was killed in the middle of a backup
     # The names carry the time to the microsecond in fixed width, so they sort by age.
-    for old in sorted(folder.glob(f"{AUTOMATIC}-*.db"))[:-kept]:
+    for old in sorted(folder.glob(f"{prefix}-*.db"))[:-kept]:
         old.unlink()
         log.info("backup %s pruned: %d are kept", old, kept)
 

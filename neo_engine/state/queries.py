@@ -18,6 +18,8 @@ LATEST = "latest"
 TICKS_OF_SESSION = "id BETWEEN ?1 << 32 AND (?1 << 32) + 0xFFFFFFFF"
 ORDERS_OF_SESSION = "session_id = ?1 AND id > (SELECT s.first_order FROM sessions s WHERE s.session_id = ?1)"
 
+PRUNED = "pruned."  # engine_state key of a session whose details were removed: this and its id
+
 
 def open_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write, beside a running engine or not; the caller closes it.

@@ -49,6 +49,8 @@ VERBS = (
         "simulate",
     ),
     *("audit", "preflight", "live", "flatten", "why", "status", "pause", "resume", "incident"),
+    *("audit", "preflight", "live", "flatten", "why", "status"),
+    *("query", "datasette-config", "calibrate", "export-tax"),
 )
 SIGTERM_CODE = 143
 
@@ -78,8 +80,10 @@ def placed(folder: Path, command: list[str]) -> list[Argument]:
     """A documented command with the files it names made, in `folder`, and its speed and length bounded."""
     (folder / "my.jsonl.gz").write_bytes(CUT.read_bytes())
     (folder / "orders.csv").write_text(ORDERS, encoding="utf-8")
-    (folder / "config").symlink_to(ROOT / "config")
-    placed: list[Argument] = [*command]
+    for name in ("config", "scenarios"):
+        (folder / name).symlink_to(ROOT / name)
+    # All scenarios have a test each; no shell is here to expand the pattern.
+    placed: list[Argument] = [word.replace("*.yaml", "calm_start.yaml") for word in command]
     if command[0].endswith(".py"):
         placed[0] = ROOT / command[0]
     if command[0] == "run_paper_session.py":

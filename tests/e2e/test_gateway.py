@@ -139,7 +139,9 @@ def test_a_session_can_go_on_from_the_last_ledger_it_had(running: Running, wire:
     with opened(running.ws, after_ledger=before.ledgers[-1].closed.ledger_index) as gateway:
         after = Seen(gateway)
         after.until(ledgers=6)
-    assert after.ledgers[0].backfilled and not after.ledgers[-1].backfilled
+        while after.ledgers[-1].backfilled:  # a busy machine may be further behind than six ledgers
+            after.until(ledgers=len(after.ledgers) + 1)
+    assert after.ledgers[0].backfilled
     assert_whole(wire, before.ledgers + after.ledgers)
 
 

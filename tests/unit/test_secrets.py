@@ -333,3 +333,33 @@ def test_a_record_keeps_its_words_where_there_is_nothing_to_hide() -> None:
     record = secrets.RedactingRecord("neo", logging.INFO, "here.py", 1, "%d of %s", (3, "four"), None)
     assert record.getMessage() == "3 of four"
     assert logging.Formatter("%(levelname)s %(message)s").format(record) == "INFO 3 of four"
+
+
+# credentials of systemd
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes")
+@pytest.mark.parametrize(
+    ("mode", "inside", "fine"), [(0o440, True, True), (0o440, False, False), (0o444, True, False)]
+)
+def test_a_credential_of_systemd_may_show_the_mask_of_its_access_list(
+    tmp_path: Path, mode: int, inside: bool, fine: bool
+) -> None:
+    folder = tmp_path / "neo.service"
+    folder.mkdir()
+    path = folder / "neo-key"
+    path.write_text(SEED)
+    path.chmod(mode)
+    environment = {"CREDENTIALS_DIRECTORY": str(folder if inside else tmp_path)}
+    if fine:
+        assert load_secret(f"file:{path}", environment).reveal() == SEED
+    else:
+        assert "others can read the key file" in refusal(f"file:{path}", environment)
+
+
+def test_another_secret_is_named_by_its_own_key() -> None:
+    with pytest.raises(StartupFailure) as caught:
+        load_secret("env:NEO_HOOK", {}, key="alerts.webhook", what="the webhook's address")
+    assert str(caught.value) == (
+        "alerts.webhook: the environment variable NEO_HOOK is not set; export it with the webhook's address"
+    )

@@ -217,7 +217,8 @@ def test_a_database_of_the_first_schema_is_brought_forward_and_goes_on(tmp_path:
             "INSERT INTO submissions (id, session_id, tick, order_id, kind, account_sequence, "
             "last_ledger_sequence, fee_drops) VALUES (65536, 1, 1, 1, 'create', 5, 1009, 12)"
         )
-    with pytest.raises(StateError, match="has schema 1, this NEO reads 3"):
+    known = load_migrations(migrations_folder())
+    with pytest.raises(StateError, match=f"has schema 1, this NEO reads {len(known)};"):
         queries.open_readonly(path)
     with opened(path, mode="live") as store:
         left = store.left(ACCOUNT)
@@ -225,11 +226,9 @@ def test_a_database_of_the_first_schema_is_brought_forward_and_goes_on(tmp_path:
         store.adopt_order(1, 1)
         sent = replace(tickets(1), kind=TransactionKind.CREATE)
         store.commit_intent(bare(1, transactions=(outcome(sent, 1),), prepared=(tickets(900),)))
-    assert rows(path, "SELECT version, name FROM schema_migrations ORDER BY version") == [
-        (1, "initial"),
-        (2, "upkeep"),
-        (3, "monitors"),
-    ]
+    applied = rows(path, "SELECT version, name FROM schema_migrations ORDER BY version")
+    assert applied[:2] == [(1, "initial"), (2, "upkeep")]
+    assert applied == [(one.version, one.name) for one in known]
     assert rows(path, "SELECT result, fee_drops, result_session FROM v_submissions") == [
         ("tesSUCCESS", 11, 2)
     ]

@@ -134,7 +134,7 @@ class Streams:
         proposed = next((params[name] for name in _ACCOUNTS_PROPOSED if name in params), ())
         return [(self._accounts, params.get(_ACCOUNTS, ())), (self._accounts_proposed, proposed)]
 
-    def _to(self, name: str) -> Iterable[Client]:
+    def _to(self, name: str) -> list[Client]:
         return list(self._named.get(name, {}).values())
 
     def server_status(self, at: Situation) -> None:
