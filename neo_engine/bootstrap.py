@@ -145,6 +145,7 @@ def _run(
             decide=options.decide,
             timer=silence_timer(config, clock, start),
             reference=reference,
+            parts=store.parts,
             patience=OutageTimer(clock, config.state.outage_halt_seconds),
             watch=options.watch,
         )
@@ -156,7 +157,12 @@ def silence_timer(config: Config, clock: Clock, start: FeedStart) -> SilenceTime
     """Return the timer of a live feed, None for one that tells its silences itself."""
     if not start.live:
         return None
-    return SilenceTimer(clock, config.engine.tick_interval_seconds, start.close_time)
+    return SilenceTimer(
+        clock,
+        config.engine.tick_interval_seconds,
+        start.close_time,
+        pull_seconds=config.risk.stale_pull_seconds,
+    )
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from neo_engine.feed.journal_play import (
     PlayedSource,
     PlayedTimer,
 )
-from neo_engine.feed.journal_store import PlayedPatience, PlayedStore
+from neo_engine.feed.journal_store import PlayedPart, PlayedPatience, PlayedStore
 from neo_engine.fingerprint import START
 from neo_engine.inventory import accounts, empty
 from neo_engine.live_left import LeftBehind
@@ -189,6 +189,7 @@ def _world(journal: Journal, header: _Header) -> World:
         reference=PlayedReference(journal),
         patience=PlayedPatience(journal),
         stored=lambda store: PlayedStore(store, journal),
+        parts=lambda parts: tuple(PlayedPart(part, journal) for part in parts),
     )
 
 

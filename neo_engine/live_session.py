@@ -43,7 +43,7 @@ from neo_engine.feed.journal import (
     JournaledTimer,
     JournalWriter,
 )
-from neo_engine.feed.journal_store import JournaledPatience, JournaledStore
+from neo_engine.feed.journal_store import JournaledPart, JournaledPatience, JournaledStore
 from neo_engine.feed.live import LedgerSource, LiveFeed, shown_endpoint
 from neo_engine.feed.reference import open_reference
 from neo_engine.live_left import LeftBehind, left_behind
@@ -61,7 +61,7 @@ from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock, Control, Exchange, Patience, Reference, Signals, StateStore, Timer
+from neo_engine.ports import Clock, Control, Exchange, Part, Patience, Reference, Signals, StateStore, Timer
 from neo_engine.session import Session, SessionResult, TickView, failed_start_stored
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
@@ -148,6 +148,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     patience: Patience
     between: Callable[[Exchange], Exchange] = as_it_is
     stored: Callable[[StateStore], StateStore] = as_it_stores
+    parts: Callable[[Sequence[Part]], tuple[Part, ...]] = tuple
 
 
 def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Json:
@@ -266,6 +267,7 @@ def _journaled(world: World, writer: JournalWriter) -> World:
         reference=JournaledReference(world.reference, writer),
         patience=JournaledPatience(world.patience, writer),
         stored=lambda store: JournaledStore(store, writer),
+        parts=lambda parts: tuple(JournaledPart(part, writer) for part in parts),
     )
 
 
@@ -319,6 +321,7 @@ def run_session(
             today=behind.today(start.close_time),
             reference=world.reference,
             patience=world.patience,
+            parts=world.parts(store.parts),
             watch=options.watch,
         )
         with closing(exchange), rare_collections():

@@ -47,6 +47,7 @@ from neo_engine.session import (
     tell_beginning,
     where,
 )
+from neo_engine.supervision import Supervision
 from neo_engine.telemetry import TouchTelemetry
 from neo_engine.tick import Decision, Observation, initial_state, withheld
 
@@ -68,6 +69,8 @@ class MainLoop:
         self._touch_summary = self._touch.summary()
         self._decision: Decision | None = None
         self._asked = Asked(session.control, session.signals)
+        self._supervision = Supervision(session.parts)
+        self._fallen: Halt | None = None  # a part of the session that is beyond help
         self._owed: list[OutcomeRecord] = []  # answers that could not be stored: they go before any other row
         self._unrecorded = 0  # cancels that were sent and accepted, and whose intent is not on disk yet
         self._patient = True  # False once the session's end is being stored: that must not take for ever
@@ -128,6 +131,7 @@ class MainLoop:
         while True:
             item = self._s.feed.next(POLL_SECONDS)
             self._asked.listen()
+            self._fallen = self._fallen or self._supervision.look()
             if isinstance(item, FeedEnd):
                 return self._end_of_feed()
             if item is not None:
@@ -155,8 +159,9 @@ class MainLoop:
 
     def _stop(self, close_time: int) -> Halt | None:
         s = self._s
-        if self._asked.stop is not None:
-            return self._asked.stop
+        asked = self._asked.stop or self._fallen
+        if asked is not None:
+            return asked
         elapsed = close_time - self._start_time
         if s.duration_seconds is not None and elapsed >= s.duration_seconds:
             return Halt(reason=HaltReason.DURATION_ELAPSED, detail=f"{elapsed} s of market time")
@@ -164,7 +169,8 @@ class MainLoop:
 
     def _urgent(self) -> bool:
         """True when a stop was asked for that no tick has taken up yet: it must not wait for a ledger."""
-        return self._state.stopping is None and self._asked.stop is not None
+        asked = self._asked.stop is not None or self._fallen is not None
+        return self._state.stopping is None and asked
 
     def _wound_down(self) -> bool:
         if self._state.stopping is None or not self._state.orders.working:

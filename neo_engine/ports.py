@@ -54,6 +54,24 @@ class Timer(Protocol):
         """Return the feed's time now if another interval has passed without a ledger, else None."""
 
 
+class Part(Protocol):
+    """Something of the session that works in a thread of its own. reason: of the halt when it cannot."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+
+    @property
+    def reason(self) -> HaltReason:
+        """Why the session ends when it is beyond help."""
+
+    def failure(self) -> str:
+        """Return why it does not work any more, "" while it does."""
+
+    def restart(self) -> None:
+        """Begin anew."""
+
+
 class Patience(Protocol):
     """How long an outage of the database may last, and the waiting in it."""
 

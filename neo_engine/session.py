@@ -34,6 +34,7 @@ from neo_engine.ports import (
     Exchange,
     Feed,
     NoReference,
+    Part,
     Patience,
     Reference,
     Signals,
@@ -79,7 +80,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     timer: of a live feed's silences; any other feed tells them itself, in its own time. latch: of a live
     session; any other neither sets nor heeds one. today: what the account's earlier sessions did on the UTC
     day on which this one begins. reference: another market's price. patience: with a database that fails;
-    None: the session ends then. watch: whom it tells what it does.
+    None: the session ends then. parts: what works in threads of its own. watch: whom it tells what it does.
     """
 
     config: Config
@@ -107,6 +108,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     today: Today = NOTHING_YET
     reference: Reference = NO_REFERENCE
     patience: Patience | None = None
+    parts: tuple[Part, ...] = ()
     watch: Watch = NO_WATCH
 
 

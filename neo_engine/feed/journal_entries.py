@@ -16,7 +16,7 @@ from neo_engine.xrpl.gateway import GatewayEvent, SupervisorState
 from neo_engine.xrpl.wire import LedgerClosed
 
 FORMAT = "neo-journal"
-VERSION = 3  # 3: the entries `store` and `patience`
+VERSION = 3  # 3: the entries `store`, `patience` and `part`
 
 REQUEST, SUBMIT_REQUEST = "request", "submit_request"
 Json = dict[str, Any]
@@ -163,6 +163,13 @@ class PatienceEntry(Entry, frozen=True, kw_only=True, tag="patience"):
     """The database had failed for too long when it was asked."""
 
 
+class PartEntry(Entry, frozen=True, kw_only=True, tag="part"):
+    """A part of the session (a thread) was found not to work. name: which; why: as the log says it."""
+
+    name: str
+    why: str
+
+
 ANY_ENTRY = (
     Started
     | LedgerEntry
@@ -178,6 +185,7 @@ ANY_ENTRY = (
     | ReferenceEntry
     | StoreEntry
     | PatienceEntry
+    | PartEntry
 )
 SOURCE_ITEMS = (LedgerEntry, PackedLedger, EventEntry)  # what `next()` of a source gives
 

@@ -16,9 +16,9 @@ from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.errors import StateError
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
 from neo_engine.feed.journal import JournalWriter
-from neo_engine.feed.journal_entries import PatienceEntry, StoreEntry
+from neo_engine.feed.journal_entries import PartEntry, PatienceEntry, StoreEntry
 from neo_engine.feed.journal_play import Journal
-from neo_engine.ports import Patience, StateStore
+from neo_engine.ports import Part, Patience, StateStore
 
 INTENT, OUTCOME, END = "intent", "outcome", "end"
 
@@ -165,3 +165,39 @@ class PlayedPatience:
     def spent(self) -> bool:
         """Return True where the session's patience was spent."""
         return self._journal.seen(PatienceEntry) is not None
+
+
+class JournaledPart:
+    """A part of the session with a journal: each failure that the loop saw is written."""
+
+    def __init__(self, part: Part, writer: JournalWriter) -> None:
+        self.name, self.reason = part.name, part.reason
+        self._part = part
+        self._writer = writer
+
+    def failure(self) -> str:
+        """Return why it does not work any more."""
+        why = self._part.failure()
+        if why:
+            self._writer.write(PartEntry(name=self.name, why=why))
+        return why
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self._part.restart()
+
+
+class PlayedPart:
+    """The same part of the replay, which fails where the session's did and nowhere else."""
+
+    def __init__(self, part: Part, journal: Journal) -> None:
+        self.name, self.reason = part.name, part.reason
+        self._journal = journal
+
+    def failure(self) -> str:
+        """Return why the session's did not work any more here."""
+        entry = self._journal.seen(PartEntry, self.name)
+        return "" if entry is None else entry.why
+
+    def restart(self) -> None:
+        """The replay's own part works."""

@@ -25,6 +25,7 @@ from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import InvariantViolation, StateError
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
+from neo_engine.ports import Part
 from neo_engine.state import backup, recovery, schema
 from neo_engine.state.checkpoint import CheckpointThread, checkpoint
 from neo_engine.state.connection import (
@@ -430,6 +431,11 @@ class StateManager:
             return dict(self._state)
 
     # --- the end --------------------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What works in a thread of its own, for the session's supervision."""
+        return (self._thread,)
 
     def checkpoint_now(self) -> None:
         """Do at once what the checkpoint thread does on its timer."""

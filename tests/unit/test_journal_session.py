@@ -35,7 +35,14 @@ from neo_engine.feed.journal_play import (
     PlayedSource,
     PlayedTimer,
 )
-from neo_engine.feed.journal_store import JournaledPatience, JournaledStore, PlayedPatience, PlayedStore
+from neo_engine.feed.journal_store import (
+    JournaledPart,
+    JournaledPatience,
+    JournaledStore,
+    PlayedPart,
+    PlayedPatience,
+    PlayedStore,
+)
 from neo_engine.feed.live import LedgerSource, LiveFeed
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.clock import OutageTimer, SilenceTimer
@@ -44,6 +51,7 @@ from neo_engine.ports import (
     Control,
     FeedItem,
     KillRequest,
+    Part,
     Patience,
     PauseRequest,
     Reference,
@@ -123,6 +131,21 @@ class HandReference:
         self.price_now = None
 
 
+class Worker:
+    """A part of the session that fails when it is told to."""
+
+    name, reason = "worker", HaltReason.STATE_FAILURE
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def failure(self) -> str:
+        return "it has died" if self.failures else ""
+
+    def restart(self) -> None:
+        self.failures -= 1
+
+
 class World:
     """All that is outside of a session."""
 
@@ -133,6 +156,7 @@ class World:
         self.control = HandControl()
         self.signals = HandSignals()
         self.store = Store()
+        self.worker = Worker()
 
 
 OUTAGE_SECONDS = 100
@@ -159,6 +183,7 @@ def ran(
     store: Store,
     stored: StateStore,
     patience: Patience,
+    parts: tuple[Part, ...],
 ) -> tuple[SessionResult, Store, list[FeedItem]]:
     feed = Observed(source, currency=RLUSD, issuer=ISSUER, clock=clock, names=(URL,))
     start = feed.start()
@@ -198,6 +223,7 @@ def ran(
         timer=timer(start.close_time),
         reference=reference,
         patience=patience,
+        parts=parts,
     )
     result = MainLoop(session).run()
     feed.close()
@@ -213,12 +239,13 @@ def recorded(
         JournaledSource(world.network, writer),
         JournaledControl(world.control, writer),
         JournaledSignals(world.signals, writer),
-        lambda start: JournaledTimer(SilenceTimer(world.clock, TICK_SECONDS, start), writer),
+        lambda start: JournaledTimer(SilenceTimer(world.clock, TICK_SECONDS, start, pull_seconds=12), writer),
         reference=JournaledReference(world.reference, writer),
         seconds=seconds,
         store=world.store,
         stored=JournaledStore(world.store, writer),
         patience=JournaledPatience(OutageTimer(world.clock, OUTAGE_SECONDS), writer),
+        parts=(JournaledPart(world.worker, writer),),
     )
     writer.close()
     return told
@@ -238,6 +265,7 @@ def replayed(path: Path, seconds: int | None = None) -> tuple[SessionResult, Sto
             store=store,
             stored=PlayedStore(store, journal),
             patience=PlayedPatience(journal),
+            parts=(PlayedPart(Worker(), journal),),
         )
         journal.finish()
     finally:
@@ -397,7 +425,15 @@ def an_outage_that_begins_with_the_end(world: World) -> int | None:
     return 72
 
 
+def a_part_that_dies_for_good_in_a_silence(world: World) -> int | None:
+    world.network.silent = {20, 21, 22}
+    world.network.before[8] = lambda: setattr(world.worker, "failures", 1)
+    world.network.before[21] = lambda: setattr(world.worker, "failures", 10)
+    return None
+
+
 SCENES = [
+    a_part_that_dies_for_good_in_a_silence,
     an_outage_of_the_database,
     an_outage_in_which_the_operator_pauses_and_a_signal_comes,
     a_kill_right_after_an_outage,

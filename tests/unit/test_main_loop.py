@@ -291,7 +291,7 @@ def desk(
         duration_seconds=duration_seconds,
         on_tick=views.append,
         decide=decided,
-        timer=SilenceTimer(clock, 4, feed.start().close_time) if live else None,
+        timer=SilenceTimer(clock, 4, feed.start().close_time, pull_seconds=12) if live else None,
     )
     return Desk(feed, store, exchange, control, clock, signals, session, views)
 
@@ -489,7 +489,7 @@ def test_silence_told_by_the_feed_itself_is_a_tick_of_its_own_time() -> None:
 
 def test_the_timer_is_due_once_an_interval_and_starts_again_with_a_ledger() -> None:
     clock = Clock()
-    timer = SilenceTimer(clock, 4, 500)
+    timer = SilenceTimer(clock, 4, 500, pull_seconds=12)
     due = []
     for _ in range(24):
         clock.sleep(0.5)
