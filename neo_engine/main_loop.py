@@ -28,6 +28,7 @@ from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUp
 from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction, SubmitClass, SubmitOutcome
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.execution.tracking import Orders, prepared, submitted
+from neo_engine.fault_lines import FaultLines
 from neo_engine.fingerprint import extend
 from neo_engine.loop_records import Progress, intent_record
 from neo_engine.ops.clock import OutageTimer, iso
@@ -70,6 +71,7 @@ class MainLoop:
         self._decision: Decision | None = None
         self._asked = Asked(session.control, session.signals)
         self._supervision = Supervision(session.parts)
+        self._fault_lines = FaultLines()
         self._fallen: Halt | None = None  # a part of the session that is beyond help
         self._owed: list[OutcomeRecord] = []  # answers that could not be stored: they go before any other row
         self._unrecorded = 0  # cancels that were sent and accepted, and whose intent is not on disk yet
@@ -204,7 +206,7 @@ class MainLoop:
         return replace(seen, overtaken=True) if update.overtaken else seen
 
     def _note(self, fault: LedgerFault) -> FeedFaultRecord:
-        log.warning("feed fault %s at line %d: %s", fault.kind.value, fault.line, fault.text)
+        self._fault_lines.tell(fault, self._n.last_close_time)
         return FeedFaultRecord(kind=fault.kind.value, line=fault.line or None, detail=fault.text)
 
     def _silence(self, close_time: int) -> Observation:

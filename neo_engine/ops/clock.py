@@ -48,8 +48,9 @@ class SilenceTimer:
         self._clock = clock
         self._interval = interval_seconds
         self._pull = pull_seconds
-        self._looked = clock.monotonic()
-        self.ledger(close_time)
+        self._close_time = close_time
+        self._looked = self._since = clock.monotonic()
+        self._next = interval_seconds
 
     def ledger(self, close_time: int) -> None:
         """Start again: a ledger closed at `close_time` (seconds since 2000-01-01) has just come.

@@ -44,6 +44,7 @@ LAYERS = {
     "neo_engine.session": SHELL,
     "neo_engine.asked": SHELL,
     "neo_engine.outage": SHELL,
+    "neo_engine.fault_lines": SHELL,
     "neo_engine.supervision": SHELL,
     "neo_engine.loop_records": SHELL,
     "neo_engine.scripted": SHELL,

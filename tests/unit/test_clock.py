@@ -48,7 +48,7 @@ def test_a_loop_that_is_held_up_a_little_has_not_slept(seconds: float, slept: bo
 def test_after_an_hour_of_sleep_the_first_thing_is_a_pull_and_the_session_goes_on() -> None:
     later = START + 8 + int(HOUR)
     waking = [
-        ledgers.update(ledger_index=103 + number, close_time=later + 4 * number) for number in range(1, 6)
+        ledgers.update(ledger_index=102 + number, close_time=later + 4 * number) for number in range(1, 6)
     ]
     d = desk(ledger(1), ledger(2), None, None, *waking, live=True)
     d.feed.before[3] = lambda: d.clock.sleep(HOUR)
