@@ -22,13 +22,21 @@ PYTHON :=
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help paper test check lint coverage bench js setup clean
+# Of `make soak` and `make simulate-faults`.
+COUNT := 100
+MINUTES := 10
+SEED := 1
+KILLS := 0
+
+.PHONY: help paper test check lint coverage bench soak simulate-faults js setup clean
 
 help:
 	@echo 'make paper   a paper session of $(DURATION) on the embedded default feed, then its report (DB=$(DB))'
 	@echo 'make test    every check and every test: what CI runs'
 	@echo 'make check   format, lint, types and style only'
 	@echo 'make bench   the benchmarks'
+	@echo 'make soak    a live session of MINUTES=$(MINUTES) against a local server that misbehaves (SEED, KILLS)'
+	@echo 'make simulate-faults  the main loop through COUNT=$(COUNT) seeds of faults on a simulated clock'
 	@echo 'make js      xrpl.js for the tests of the local server, where Node.js is installed'
 	@echo 'make clean   remove $(VENV) and caches; databases stay'
 
@@ -60,6 +68,12 @@ coverage: $(DEV)
 
 bench: $(DEV)
 	$(PY) -m benchmarks.run
+
+soak: $(DEV)
+	$(PY) -m tools.soak --minutes $(MINUTES) --seed $(SEED) --kills $(KILLS)
+
+simulate-faults: $(DEV)
+	$(PY) -m tools.simulate_faults --count $(COUNT)
 
 # The JavaScript client that the tests run against the local server, for machines with Node.js.
 js:

@@ -34,6 +34,7 @@ def main() -> int:
         ["bench_sign"],
         ["bench_model", *series],
         ["bench_state", *(["500"] if options.quick else [])],
+        ["bench_report", *(["50000", "5000"] if options.quick else [])],
         ["bench_engine", *series],
         ["bench_session", *series],
         ["bench_simulated", "--ledgers", str(QUICK_DAY_LEDGERS if options.quick else DAY_LEDGERS)],

@@ -56,7 +56,8 @@ log = logging.getLogger("neo_engine")
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line chose. recording None: the embedded one. speed: real, a number or max.
 
-    market: of the simulated feed. endpoints: of the xrpl feed, the preferred one first.
+    market: of the simulated feed. endpoints: of the xrpl feed, the preferred one first. hypothesis: what the
+    session is to find out.
     """
 
     config: Config
@@ -72,6 +73,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     market: str = DEFAULT_MARKET
     endpoints: tuple[str, ...] = ()
     watch: Watch = NO_WATCH
+    hypothesis: str | None = None
 
 
 class _Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +150,7 @@ def _run(
             parts=store.parts,
             patience=OutageTimer(clock, config.state.outage_halt_seconds),
             watch=options.watch,
+            hypothesis=options.hypothesis,
         )
         with closing(exchange), rare_collections():
             return MainLoop(session).run()

@@ -18,6 +18,7 @@ from neo_engine import __version__
 from neo_engine.domain.errors import ConfigError, NeoError, StartupFailure, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_UNEXPECTED, EXIT_USAGE
 from neo_engine.domain.number import parse_number
+from neo_engine.ops.control import MAX_NOTE_CHARS
 from neo_engine.ops.secrets import install_redaction, redact
 
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -71,6 +72,13 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def note_text(text: str) -> str:
+    """Return a note on a session. Raises ArgumentTypeError for an empty one or one that is too long."""
+    if not 0 < len(text.strip()) <= MAX_NOTE_CHARS:
+        raise argparse.ArgumentTypeError(f"write 1 to {MAX_NOTE_CHARS} characters, not {len(text)}")
+    return text.strip()
+
+
 def _session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file, e.g. config/paper.yaml")
     parser.add_argument("--duration", type=duration, required=True, help="in the feed's time: 90s, 10m, 2h")
@@ -85,6 +93,9 @@ def _session_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=speed, default="real", help="real, N times real, or max")
     parser.add_argument("--seed", type=seed, default=1, help="of everything random in the session")
     parser.add_argument("--endpoint", action="append", default=[], help="server URL (xrpl feed only)")
+    parser.add_argument(
+        "--hypothesis", type=note_text, metavar="TEXT", help="what the session is to find out; kept with it"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument("--quiet", action="store_true", help="no live view, warnings only")
 
@@ -184,6 +195,7 @@ def _record_verb(verb: Verb) -> None:
 
 def _data_verbs(verb: Verb) -> None:
     from neo_engine import cli_data
+    from neo_engine.state import queries
 
     one = verb("backup", cli_data.backup, "Copy the database, also beside a running engine.")
     one.add_argument("--db", type=Path, required=True)
@@ -201,6 +213,11 @@ def _data_verbs(verb: Verb) -> None:
     one.add_argument("--amount", help="exact decimal, in units of the asset")
     one.add_argument("--note", default="", help="kept with the event")
     one.add_argument("--request-id", help="makes a repeated call harmless (default: a new one)")
+
+    one = verb("note", cli_data.note, "Keep a note on a session, shown beside its hypothesis by --list.")
+    one.add_argument("text", type=note_text, metavar="TEXT")
+    one.add_argument("--db", type=Path, required=True)
+    one.add_argument("--session", default=queries.LATEST, metavar="ID", help="default: the latest")
 
     one = verb("config", cli_data.config, "Check a configuration, or show it as the engine reads it.")
     one.add_argument("action", choices=("check", "show"))
@@ -275,7 +292,7 @@ GROUPS: tuple[tuple[tuple[str, ...], Callable[[Verb], None]], ...] = (
     (("export-tax",), _tax_verb),
     (("audit",), _audit_verb),
     (("record",), _record_verb),
-    (("backup", "restore", "capital", "config", "verify-model"), _data_verbs),
+    (("backup", "restore", "capital", "note", "config", "verify-model"), _data_verbs),
     (("prune",), _prune_verb),
     (("alert-test",), _alert_verb),
     (("simulate",), _simulate_verb),

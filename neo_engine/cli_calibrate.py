@@ -19,7 +19,7 @@ from neo_engine.calibration.text import print_result, result_json
 from neo_engine.config import Config, load_config
 from neo_engine.domain.errors import FeedError, StartupFailure, UsageError
 from neo_engine.ops.logs import setup_logging
-from neo_engine.report.summary import LATEST, one_moment, resolve_session
+from neo_engine.report.choose import LATEST, one_moment, resolve_session
 from neo_engine.state.queries import open_readonly
 
 DEFAULT_CONFIG = Path("config") / "paper.yaml"

@@ -19,6 +19,7 @@ from neo_engine.domain.number import parse_number
 from neo_engine.feed.lines import LineReader
 from neo_engine.ops.clock import SystemClock, iso
 from neo_engine.ops.control import (
+    MAX_NOTE_CHARS,
     REFUSED_SUFFIX,
     capital_amounts,
     inbox_path,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from neo_engine.simulator.verify import Verdict
 
 DEFAULT_QUOTE = "RLUSD"
-MAX_NOTE_CHARS = 500  # a sentence or two; the file that hands it to an engine is bounded too
 _MAINTENANCE = StateOptions(
     synchronous="FULL",
     busy_timeout_ms=5000,
@@ -115,6 +115,26 @@ def capital(options: argparse.Namespace) -> int:
         new = store.add_waiting_capital(event, DEFAULT_QUOTE)
     told = "waits for the next session" if new else "was entered before; nothing changed"
     print(f"{event.request_id}: {told}")
+    return 0
+
+
+def note(options: argparse.Namespace) -> int:
+    """Keep a note on a session that has ended, as only the engine writes while one runs."""
+    setup_logging("WARNING", quiet=False)
+    engine = running_engine(options.db)
+    if engine is not None:
+        raise StartupFailure(
+            f"{options.db}: {engine} writes it now; enter the note when it has ended, or give the next "
+            "session a --hypothesis"
+        )
+    if not options.db.exists():
+        raise StateError(f"{options.db}: no such file; give the database of a session with --db")
+    with closing(StateManager.open(options.db, _MAINTENANCE)) as store:
+        with closing(queries.open_readonly(options.db)) as connection:
+            session_id = int(queries.session(connection, options.session)["session_id"])
+        if not store.add_note(session_id, options.text, iso(SystemClock().utc_now())):
+            raise StateError(f"{options.db}: session {session_id} is gone; see --list")
+    print(f"noted on session {session_id}")
     return 0
 
 

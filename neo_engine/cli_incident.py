@@ -18,8 +18,8 @@ from neo_engine.incident.scrub import scrubbed, scrubbed_value
 from neo_engine.incident.symptoms import SYMPTOMS
 from neo_engine.ops.clock import SystemClock
 from neo_engine.ops.logs import setup_logging
+from neo_engine.report.choose import one_moment
 from neo_engine.report.status import engine_on
-from neo_engine.report.summary import one_moment
 from neo_engine.report.why import Explanation
 from neo_engine.report.why_rows import LATEST, find_session, find_tick, find_time
 from neo_engine.state.queries import open_readonly

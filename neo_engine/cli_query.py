@@ -16,9 +16,9 @@ from pathlib import Path
 from neo_engine.domain.errors import UsageError
 from neo_engine.ops.logs import setup_logging
 from neo_engine.report import ask
+from neo_engine.report.choose import LATEST, one_moment, resolve_session
 from neo_engine.report.questions import PARAMETER, by_name, load_questions, nearest
 from neo_engine.report.questions_pages import DATABASE, datasette_config
-from neo_engine.report.summary import LATEST, one_moment, resolve_session
 from neo_engine.state.queries import open_readonly
 
 TABLE_ROWS = 100  # shown without --limit; CSV and JSON give all

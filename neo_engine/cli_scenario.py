@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from neo_engine.domain.halt import EXIT_HALTED, EXIT_OK
 from neo_engine.domain.number import plain
 from neo_engine.ops.logs import setup_logging
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
-from neo_engine.report.sections import Section
+from neo_engine.report.section import Section
 
 if TYPE_CHECKING:
     from neo_engine.scenario.file import Scenario
@@ -61,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
         told.append(one)
         if not options.json:
             _print(one)
+    if len(told) > 1 and not options.json:
+        _print_summary(told)
     if options.json:
         document = {"scenarios": [_document(one) for one in told]}
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
@@ -109,6 +112,25 @@ def _print(told: Told) -> None:
     console.print()
 
 
+def _print_summary(told: Sequence[Told]) -> None:
+    """Print one line a scenario, as a table that other texts can take over (Markdown)."""
+    rows = [("file", "symptom", "what why named", "held")]
+    rows += [
+        (
+            one.scenario.path,
+            one.scenario.title,
+            ", ".join(one.judged.named) or "none was expected",
+            "NO" if one.judged.broken else "yes",
+        )
+        for one in told
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    held = sum(not one.judged.broken for one in told)
+    sys.stdout.write("\n".join([*lines, f"{held} of {len(told)} hold", ""]))
+
+
 def _notes(told: Told) -> list[str]:
     """Return what is to be said below the table of ticks."""
     scenario, judged = told.scenario, told.judged
@@ -138,4 +160,5 @@ def _document(told: Told) -> dict[str, object]:
             for tick in judged.ticks
         ],
         "broken": msgspec.to_builtins(judged.broken),
+        "named": list(judged.named),
     }

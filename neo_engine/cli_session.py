@@ -179,6 +179,7 @@ def _run(
                 recording=options.recording,
                 market=market,
                 endpoints=tuple(getattr(options, "endpoint", ())),
+                hypothesis=getattr(options, "hypothesis", None),
                 speed=options.speed,
                 seed=options.seed,
                 duration_seconds=duration,

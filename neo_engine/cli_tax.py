@@ -12,7 +12,7 @@ from pathlib import Path
 from neo_engine.domain.errors import UsageError
 from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.ops.logs import setup_logging
-from neo_engine.report.summary import LATEST, one_moment, resolve_session
+from neo_engine.report.choose import LATEST, one_moment, resolve_session
 from neo_engine.report.tax import LIVE, sessions_of, tax_lines, write_tax
 from neo_engine.state.queries import open_readonly
 

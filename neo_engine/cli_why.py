@@ -11,8 +11,8 @@ from pathlib import Path
 
 from neo_engine.ops.clock import SystemClock
 from neo_engine.ops.logs import setup_logging
+from neo_engine.report.choose import one_moment
 from neo_engine.report.status import engine_on, print_status, read_status, status_json
-from neo_engine.report.summary import one_moment
 from neo_engine.report.why import Explanation, explain, untouched
 from neo_engine.report.why_rows import LATEST, find_session, find_tick, find_time
 from neo_engine.report.why_text import explanation_json, print_explanation

@@ -329,7 +329,8 @@ def run_session(
             try:
                 store.settle_submissions(exchange.dead)
             except StateError as error:
-                log.error("what can never be in a ledger is not stored, the next start finds out: %s", error)
+                # The session has its end; the next start proves the same again.
+                log.error("transactions that are dead could not be settled: %s", error)
             return LiveResult(session=result, left=_left_standing(reader))
 
 

@@ -246,8 +246,8 @@ class MainLoop:
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
         numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
-        self._touch.add(decision.touch)
-        record = self._intent(seen, decision, transactions, numbered.changed)
+        touch = self._touch.with_tick(decision.touch)
+        record = self._intent(seen, decision, transactions, numbered.changed, touch)
         try:
             self._commits.at_once(partial(self._commit, record))
         except StateError as error:
@@ -255,6 +255,7 @@ class MainLoop:
                 raise
             decision = self._outage(seen, transactions, error)
         else:
+            self._touch = touch
             self._committed(seen, record, decision, numbered.orders)
             self._acknowledge(decision)
             orders = self._send(seen, decision, numbered.orders, transactions)
@@ -299,9 +300,10 @@ class MainLoop:
         outcomes = s.exchange.submit(cancels) if cancels else ()
         sent = all(one.outcome is SubmitClass.ACCEPTED for one in outcomes)
         self._unrecorded = len(cancels) if sent else 0
-        record = self._intent(seen, decision, cancels, numbered.changed)
+        touch = self._touch.with_tick(decision.touch)
+        record = self._intent(seen, decision, cancels, numbered.changed, touch)
         self._commits.patiently(partial(self._commit, record), error)
-        self._unrecorded = 0
+        self._touch, self._unrecorded = touch, 0
         if self._timer is not None:
             self._timer.ledger(self._n.last_close_time)  # nobody listened: the silence is counted anew
         self._committed(seen, record, decision, numbered.orders)
@@ -337,6 +339,7 @@ class MainLoop:
         decision: Decision,
         transactions: tuple[PreparedTransaction, ...],
         numbered: tuple[Order, ...],
+        touch: TouchTelemetry,
     ) -> IntentRecord:
         adopted = self._s.adopted.new if decision.state.tick == 1 else ()
         return intent_record(
@@ -345,13 +348,13 @@ class MainLoop:
             prepared=transactions,
             numbered=numbered,
             adopted=adopted,
-            state=self._telemetry(decision),
+            state=self._telemetry(decision, touch),
             fingerprint=extend(self._n.fingerprint, seen, decision),
         )
 
-    def _telemetry(self, decision: Decision) -> dict[str, str]:
+    def _telemetry(self, decision: Decision, touch: TouchTelemetry) -> dict[str, str]:
         return {
-            "touch.rolling": self._touch.rolling_json(),
+            "touch.rolling": touch.rolling_json(),
             "tick.last": str(decision.state.tick),
             "gates.last": ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates),
             **self._s.latch.rows(),

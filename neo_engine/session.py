@@ -104,6 +104,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     decide: Decide
     timer: Timer | None = None
     adopted: Adopted = NOTHING_ADOPTED
+    hypothesis: str | None = None
     latch: SessionLatch | NoLatch = NO_LATCH
     today: Today = NOTHING_YET
     reference: Reference = NO_REFERENCE
@@ -152,6 +153,7 @@ def session_start(session: Session) -> SessionStart:
         config_hash=config_hash(session.config),
         engine_version=__version__,
         pid=os.getpid(),
+        hypothesis=session.hypothesis,
     )
 
 
@@ -321,7 +323,8 @@ def pulled_bare(exchange: Exchange, orders: Orders, ledger_index: int) -> str:
     if not cancels:
         return ""
     try:
-        exchange.submit(exchange.prepare(cancels, ledger_index))
+        # Urgent, so that nothing but the cancels goes out: upkeep without a row would be unknown.
+        exchange.submit(exchange.prepare(cancels, ledger_index, urgent=True))
     except Exception as error:  # whatever is broken, the end must still be stored
         log.exception("the last cancels failed")
         return f"; {len(cancels)} orders could not be cancelled: {where(error)}"

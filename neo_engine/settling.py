@@ -18,7 +18,7 @@ from neo_engine.domain.assets import Side
 from neo_engine.domain.capital import CapitalKind
 from neo_engine.domain.fills import Fill
 from neo_engine.domain.halt import HaltReason
-from neo_engine.domain.market import AccountView, DataFault, MarketSnapshot
+from neo_engine.domain.market import AccountView, DataFault, MarketSnapshot, is_price
 from neo_engine.domain.number import BPS
 from neo_engine.domain.orders import Order, OrderStatus, TransactionKind
 from neo_engine.domain.records import Accounts, CapitalRecord, Gate, InventoryEntry, Touch
@@ -37,9 +37,8 @@ from neo_engine.inventory import (
 from neo_engine.reconciliation.account import NOTHING, answer
 from neo_engine.reconciliation.reconciler import Reconciliation, VenueTruth, halt_of, reconcile
 from neo_engine.risk import RiskObservation, assess
-from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.engine import with_fills
-from neo_engine.strategy.gates import manual_gates, no_data_gate, stale_gates, unhealthy_gates
+from neo_engine.strategy.gates import data_gates, manual_gates, no_data_gate, stale_gates, unhealthy_gates
 from neo_engine.tick_values import NO_TOUCH, EngineState, Observation, Settled
 
 NOTHING_AVAILABLE = Available(base_drops=0, quote=Decimal(0))
@@ -176,11 +175,13 @@ def _risk_observation(
     report = seen.report
     snapshot = report.snapshot if report else None
     faults = tuple(DataFault(gate.name) for gate in unseen) if report else ()
+    # What the strategy will not price is no data to be trusted either, whoever found the fault.
+    unpriced = tuple(DataFault(gate.name) for gate in data_gates(snapshot)) if snapshot else ()
     kill = seen.stop is not None and seen.stop.reason is HaltReason.KILL_SWITCH
     return RiskObservation(
         close_time=seen.close_time if seen.kind == "ledger" else None,
         feed_faults=len(seen.faults),
-        data_faults=(*faults, *snapshot.faults) if snapshot else (),
+        data_faults=(*faults, *unpriced),
         kill=(seen.stop.detail,) if kill and seen.stop else (),
         snapshot=None if faults else snapshot,
         account=report.account if report and books else None,

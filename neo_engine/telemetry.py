@@ -7,6 +7,7 @@ Behind the touch is negative, at it zero, inside it positive (domain.records.Tou
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from decimal import Decimal
 
 from neo_engine.domain.number import plain
@@ -43,6 +44,11 @@ class _SideTouch:
                 self.within += 1
         self.recent.append(distance)
 
+    def copy(self) -> _SideTouch:
+        twin = copy(self)
+        twin.recent = self.recent.copy()
+        return twin
+
     def rolling(self) -> str:
         """Return `quoted/within/mean` of the window as compact JSON fields."""
         mean = plain((self.recent_sum / self.recent_count).quantize(_CENT)) if self.recent_count else ""
@@ -55,6 +61,13 @@ class TouchTelemetry:
     def __init__(self) -> None:
         self.bid = _SideTouch()
         self.ask = _SideTouch()
+
+    def with_tick(self, touch: Touch) -> TouchTelemetry:
+        """Return the counts with one tick more; these stay as they are, in case it cannot be stored."""
+        more = TouchTelemetry()
+        more.bid, more.ask = self.bid.copy(), self.ask.copy()
+        more.add(touch)
+        return more
 
     def add(self, touch: Touch) -> None:
         """Count one tick."""

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from websockets.sync.client import connect
@@ -78,6 +78,13 @@ class Wire:
         if reply["status"] != "success":
             raise Refused(f"{command}: {reply.get('error')}: {reply.get('error_message')}")
         return dict(reply["result"])
+
+
+class Asking(Protocol):
+    """Whoever answers a command with its result, as `Wire` does. Raises Refused."""
+
+    def result(self, command: str, **parameters: Any) -> Json:
+        """Return the result of a command."""
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,7 +215,7 @@ def _maker(where: tuple[int, int], index: str, final: Json, before: Json) -> lis
     return [_trade(where, index, "sell" if sells else "buy", int(drops), Decimal(quote))]
 
 
-def history(wire: Wire, account: str, issuer: str) -> list[Event]:
+def history(wire: Asking, account: str, issuer: str) -> list[Event]:
     """Return everything that ever touched the account, in the ledger's order, from every page."""
     found: list[Event] = []
     marker: Any = None
@@ -223,7 +230,7 @@ def history(wire: Wire, account: str, issuer: str) -> list[Event]:
             return sorted(found, key=lambda one: (one.ledger_index, one.transaction_index))
 
 
-def standing_offers(wire: Wire, account: str) -> tuple[set[int], int]:
+def standing_offers(wire: Asking, account: str) -> tuple[set[int], int]:
     """Return the sequences of the offers that may still trade, and the ledger that shows them."""
     ledger = wire.result("ledger", ledger_index="validated")
     index, closed = int(ledger["ledger_index"]), int(ledger["ledger"]["close_time"])
@@ -367,7 +374,7 @@ def check_balances(events: Sequence[Event], db: Path) -> list[Difference]:
     return [Difference(kind="other balance", detail=detail)]
 
 
-def check_now(wire: Wire, account: str, issuer: str, events: Sequence[Event]) -> list[Difference]:
+def check_now(wire: Asking, account: str, issuer: str, events: Sequence[Event]) -> list[Difference]:
     """Check that this reader's own sums are what account_info and account_lines say now."""
     root = wire.result("account_info", account=account, ledger_index="validated")
     index = int(root["ledger_index"])
@@ -418,7 +425,7 @@ def check_once(events: Sequence[Event], rows: Sequence[Sent]) -> list[Difference
     return found
 
 
-def compare(wire: Wire, db: Path, account: str, from_ledger: int | None = None) -> Verdict:
+def compare(wire: Asking, db: Path, account: str, from_ledger: int | None = None) -> Verdict:
     """Compare everything. from_ledger: the first one to look at; None: that of the first ledger tick."""
     issuer = issuer_of(db)
     if from_ledger is None:

@@ -46,6 +46,7 @@ OFF: dict[str, object] = {
     "risk.max_xrp_exposure": FAR,
     "risk.max_rlusd_exposure": FAR,
     "risk.max_loss_rlusd": FAR,
+    "risk.max_daily_loss_rlusd": FAR,
     "risk.max_drawdown_pct": "100",
     "risk.max_unhealthy_ticks": 1_000_000,
     "inventory.soft_limit_share": "1",
@@ -54,6 +55,10 @@ OFF: dict[str, object] = {
     "strategy.volatility_factor_max": "1",
     "strategy.atr_factor_max": "1",
     "strategy.spread_factor_max": "1",
+    "strategy.toxicity_min_trades": 1_000_000,  # so the flow is never known: no factor, no gate of it
+    "strategy.defence_factor_max": "1",
+    "strategy.staleness_factor_max": "1",
+    "strategy.inventory_factor_max": "1",
     "monitors.velocity_warn_pct": "999999997",
     "monitors.velocity_pull_pct": "999999998",
     "monitors.velocity_kill_pct": "999999999",

@@ -32,7 +32,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     said: str
 
 
-def _start(folder: Path, name: str, *arguments: str) -> subprocess.Popen[str]:
+def started(folder: Path, name: str, *arguments: str) -> subprocess.Popen[str]:
     """Start `python -m neo_engine ...` with its words in files of the trial's folder."""
     with (folder / f"{name}.out").open("w") as out, (folder / f"{name}.err").open("w") as err:
         return subprocess.Popen(
@@ -49,7 +49,7 @@ def _start(folder: Path, name: str, *arguments: str) -> subprocess.Popen[str]:
 @contextmanager
 def server(folder: Path, *, market: str, seed: int, speed: int, faults: Path) -> Iterator[str]:
     """Run a server with a schedule of faults; yield its WebSocket address. Raises Broken if it ends early."""
-    process = _start(
+    process = started(
         folder,
         "server",
         *("simulate", "--listen", "127.0.0.1:0", "--http-listen", "off", "--admin"),
@@ -79,7 +79,7 @@ def engine(
     folder: Path, name: str, arguments: Sequence[str], *, limit: float, kill_after: float | None = None
 ) -> Run:
     """Run the engine to its end, or kill it after so many seconds; what runs beyond `limit` hangs."""
-    process = _start(folder, name, *arguments)
+    process = started(folder, name, *arguments)
     hung = killed = False
     try:
         process.wait(limit if kill_after is None else kill_after)

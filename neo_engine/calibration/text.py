@@ -13,7 +13,7 @@ from neo_engine.calibration.adverse import HORIZON, HOUR_LEDGERS_MIN, Mean
 from neo_engine.calibration.hazard import Interval
 from neo_engine.calibration.result import Result
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
-from neo_engine.report.sections import NONE, Section
+from neo_engine.report.section import NONE, Section
 
 
 def _between(interval: Interval, digits: int) -> str:

@@ -10,6 +10,15 @@ import msgspec
 from neo_engine.domain.amm import Pool
 from neo_engine.domain.assets import Side
 
+#: Prices outside this range are no prices (RLUSD per XRP; generous for any token of any pair).
+PRICE_MIN = Decimal("1E-15")
+PRICE_MAX = Decimal("1E15")
+
+
+def is_price(value: Decimal | None) -> bool:
+    """Return True for a finite price between PRICE_MIN and PRICE_MAX."""
+    return value is not None and value.is_finite() and PRICE_MIN < value < PRICE_MAX
+
 
 class DataFault(Enum):
     """Why a snapshot must not be quoted on (ARCHITECTURE invariant 7). Stored by value."""

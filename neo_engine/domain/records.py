@@ -185,7 +185,10 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionStart(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a session when it begins; started_at is UTC ISO-8601 by the wall clock."""
+    """What is known of a session when it begins; started_at is UTC ISO-8601 by the wall clock.
+
+    hypothesis: what the operator wants to find out, None when nothing was said.
+    """
 
     mode: str
     feed: str
@@ -199,6 +202,7 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str
     engine_version: str
     pid: int
+    hypothesis: str | None = None
 
 
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):

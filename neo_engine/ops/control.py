@@ -31,6 +31,7 @@ REFUSED_SUFFIX = ".refused"
 POLL_SECONDS = 0.05  # an answer within a twentieth of a second, and no file-system call on most ticks
 MAX_REQUEST_BYTES = 10_000  # a capital event takes about 300
 MAX_REASON_CHARS = 500
+MAX_NOTE_CHARS = 500  # of a session or a capital event: a sentence or two
 MAX_PAUSE_REASON_CHARS = 200  # stored with every tick while it holds
 MAX_NAME_CHARS = 40
 UNKNOWN = "unknown"

@@ -35,6 +35,8 @@ POINTS = (
     ENDED,
 )
 
+PAGES_MAX = 4_294_967_294  # SQLite's own limit (sqlite.org/limits.html)
+
 Point = Callable[[str], None]
 
 
@@ -51,6 +53,18 @@ class WatchedStore(StateManager):
     """The database, with a point before and after what is stored."""
 
     point: Point = staticmethod(pass_by)
+
+    def fill_up(self) -> None:
+        """Let the disk be full: SQLite itself refuses every page that it would have to add (SQLITE_FULL)."""
+        with self._lock:
+            pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+            self._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def make_space(self) -> None:
+        """Let the disk have room again."""
+        with self._lock:
+            if not self._closed:
+                self._connection.execute(f"PRAGMA max_page_count = {PAGES_MAX}")
 
     def begin_session(self, start: SessionStart) -> int:
         """Store the session's row."""

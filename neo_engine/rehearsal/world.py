@@ -127,6 +127,7 @@ class Rehearsal:
         )
         self._secret = Secret(seed_of(terms.seed))
         self.account = signing.address_of(self._secret.reveal())
+        self._key = SealedKey(Signer(self._secret, account=self.account, regular_key=False))
         self.config = self._config(document, source)
         self.stranger = Party(self.network, signing.address_of(seed_of(terms.seed, "stranger")))
         self._fund()
@@ -177,10 +178,12 @@ class Rehearsal:
         point: Point = pass_by,
         between: Callable[[Exchange], Exchange] = as_it_is,
         adopt_offers: bool = False,
+        on_store: Callable[[WatchedStore], None] = lambda _store: None,
     ) -> LiveResult:
         """Run one session on the world as it is now; ledgers: its duration, None for no end, 0: only cancel.
 
-        Raises what `live_session.run_live` raises, and whatever `point` does.
+        on_store: gets the session's database when it is open. Raises what `live_session.run_live` raises, and
+        whatever `point` does.
         """
         config, clock = self.config, self.clock
         duration = None if ledgers is None else ledgers * LEDGER_SECONDS
@@ -202,6 +205,7 @@ class Rehearsal:
             raise InvariantViolation("rehearsal: the database is not watched")
         store.point = point
         try:
+            on_store(store)
             with failed_start_stored(store, clock, mode=LIVE, feed=FEED, seed=self.terms.seed, config=config):
                 if duration != AT_ONCE:
                     check_latch(store.state(), clock.utc_now(), db)
@@ -225,10 +229,9 @@ class Rehearsal:
             self.server,
             clock,
         )
-        key = Signer(self._secret, account=self.account, regular_key=False)
         return World(
             source=WatchedSource(gateway, point),
-            signer=SealedKey(key),
+            signer=self._key,
             address=self.account,
             names=(f"rehearsal of {self.terms.market}, seed {self.terms.seed}",),
             control=FileControl(db, clock, takes_capital=False),

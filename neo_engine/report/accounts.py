@@ -25,12 +25,14 @@ Rule 3 holds exactly whatever rounding rule 2 needs: what is not realised stays 
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
 
-from neo_engine.domain.errors import StateError
+import msgspec
+
+from neo_engine.domain.errors import BadNumber, StateError
 from neo_engine.domain.number import (
     DOWN,
     DROPS_PER_XRP,
@@ -44,7 +46,6 @@ from neo_engine.domain.number import (
 EXACT_DIGITS = 300
 COST_QUANTUM = Decimal("1E-18")
 XRP = "XRP"
-_FILL, _CAPITAL = 0, 1  # their order within a tick
 _SIGNS = {"opening": 1, "deposit": 1, "withdrawal": -1}
 
 
@@ -134,32 +135,35 @@ def part_of(amount: Decimal, part: int, whole: int) -> Decimal:
         return (amount * part / whole).quantize(COST_QUANTUM)
 
 
-def _capital_rows(
-    connection: sqlite3.Connection, session_id: int
-) -> Iterator[tuple[int, int, int, tuple[str, ...]]]:
-    rows = connection.execute(
-        "SELECT COALESCE(tick, 0), id, kind, asset, amount, COALESCE(mark, '') FROM capital_events "
-        "WHERE session_id = ? AND status = 'applied' ORDER BY COALESCE(tick, 0), id",
-        (session_id,),
-    )
-    for tick, row_id, *values in rows:
-        yield tick, _CAPITAL, row_id, tuple(values)
+class FillEvent(msgspec.Struct, frozen=True):
+    """One fill as booked. drops, amount: positive; moved: of the trust line, signed; mid: None: not known."""
+
+    row_id: int
+    side: str
+    drops: int
+    amount: Decimal
+    moved: Decimal
+    rounding: Decimal
+    mid: Decimal | None
+    ledger: int
 
 
-def _fill_rows(
-    connection: sqlite3.Connection, session_id: int
-) -> Iterator[tuple[int, int, int, tuple[str, ...]]]:
-    rows = connection.execute(
-        "SELECT tick, id, side, xrp_drops, rlusd_balance_delta, rounding FROM fills "
-        "WHERE session_id = ? ORDER BY tick, id",
-        (session_id,),
-    )
-    for tick, row_id, *values in rows:
-        yield tick, _FILL, row_id, tuple(values)
+class CapitalBooking(msgspec.Struct, frozen=True):
+    """An applied capital event: drops or quote, positive; sign -1 for a withdrawal; mark 0 for RLUSD."""
+
+    row_id: int
+    is_opening: bool
+    sign: int
+    drops: int
+    quote: Decimal
+    mark: Decimal
 
 
-def _book_capital(books: Books, row_id: int, values: tuple[str, ...]) -> None:
-    kind, asset, text, mark_text = values
+Event = FillEvent | CapitalBooking
+
+
+def _capital(row: tuple[int, str, str, str, str | None]) -> CapitalBooking:
+    row_id, kind, asset, text, mark_text = row
     where = f"capital_events row {row_id}"
     amount = parse_number(text, f"{where}, amount")
     is_xrp = asset == XRP
@@ -167,35 +171,82 @@ def _book_capital(books: Books, row_id: int, values: tuple[str, ...]) -> None:
         raise StateError(
             f"{where}: an applied XRP event has no mark; the database is damaged, restore a backup"
         )
-    drops = drops_from_xrp(amount, DOWN) if is_xrp else 0  # exact: amounts are whole drops
-    quote = ZERO if is_xrp else amount
-    if kind == "opening":
-        books.opening(drops=drops, quote=quote)
-    mark = parse_number(mark_text, f"{where}, mark") if is_xrp else ZERO
-    books.capital(sign=_SIGNS[kind], drops=drops, quote=quote, mark=mark)
+    return CapitalBooking(
+        row_id,
+        kind == "opening",
+        _SIGNS[kind],
+        drops_from_xrp(amount, DOWN) if is_xrp else 0,  # exact: amounts are whole drops
+        ZERO if is_xrp else amount,
+        parse_number(mark_text, f"{where}, mark") if is_xrp else ZERO,
+    )
 
 
-def keep_books(connection: sqlite3.Connection, session_id: int) -> Books:
-    """Return the session's books from its rows, read one at a time.
+def _fill(row: tuple[int, str, int, str, str, str, str | None, int]) -> FillEvent:
+    row_id, side, drops, amount, moved, rounding, mid, ledger = row
+    return FillEvent(
+        row_id,
+        side,
+        drops,
+        _number(amount, row_id, "rlusd"),
+        _number(moved, row_id, "rlusd_balance_delta"),
+        ZERO if rounding == "0" else _number(rounding, row_id, "rounding"),
+        None if mid is None else _number(mid, row_id, "mid"),
+        ledger,
+    )
+
+
+def _number(text: str, row_id: int, name: str) -> Decimal:
+    try:
+        return parse_number(text, "")
+    except BadNumber as error:
+        raise BadNumber(f"fills row {row_id}, {name}{error}") from None
+
+
+def events(connection: sqlite3.Connection, session_id: int) -> Iterator[Event]:
+    """Yield fills and applied capital of a session in their order, read one at a time.
 
     Within a tick fills come before capital, as in the engine's flow. Raises BadNumber or StateError naming
     the row that cannot be read.
     """
+    capital = connection.execute(
+        "SELECT COALESCE(tick, 0), id, kind, asset, amount, mark FROM capital_events "
+        "WHERE session_id = ? AND status = 'applied' ORDER BY 1, id",
+        (session_id,),
+    )
+    waiting = deque(map(tuple, capital))
+    rows = connection.execute(
+        "SELECT tick, id, side, xrp_drops, rlusd, rlusd_balance_delta, rounding, mid, ledger_index "
+        "FROM fills "
+        "WHERE session_id = ? ORDER BY tick, id",
+        (session_id,),
+    )
+    for tick, *row in rows:
+        while waiting and waiting[0][0] < tick:
+            yield _capital(waiting.popleft()[1:])
+        yield _fill(tuple(row))
+    while waiting:
+        yield _capital(waiting.popleft()[1:])
+
+
+def keep_books(connection: sqlite3.Connection, session_id: int, *listeners: Callable[[Event], None]) -> Books:
+    """Return the session's books from its rows; each of the listeners is told every event too.
+
+    Raises BadNumber or StateError naming the row that cannot be read.
+    """
     books = Books()
-    events = heapq.merge(_capital_rows(connection, session_id), _fill_rows(connection, session_id))
     with localcontext() as context:
         context.prec = EXACT_DIGITS
-        for _tick, kind, row_id, values in events:
-            if kind == _CAPITAL:
-                _book_capital(books, row_id, values)
-                continue
-            side, drops, delta, rounding = values
-            books.fill(
-                side=side,
-                drops=int(drops),
-                quote_delta=parse_number(delta, f"fills row {row_id}, rlusd_balance_delta"),
-                rounding=parse_number(rounding, f"fills row {row_id}, rounding"),
-            )
+        for event in events(connection, session_id):
+            if isinstance(event, FillEvent):
+                books.fill(
+                    side=event.side, drops=event.drops, quote_delta=event.moved, rounding=event.rounding
+                )
+            else:
+                if event.is_opening:
+                    books.opening(drops=event.drops, quote=event.quote)
+                books.capital(sign=event.sign, drops=event.drops, quote=event.quote, mark=event.mark)
+            for listener in listeners:
+                listener(event)
     return books
 
 

@@ -16,7 +16,7 @@ from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.report.audit import Audit, Balance, Entry, Finding, Money, fill_label, fill_money
 from neo_engine.report.audit_sources import Audited
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
-from neo_engine.report.sections import Section
+from neo_engine.report.section import Section
 
 HASH_CHARS = 12  # of a transaction's 64: enough to find it among a ledger's; the JSON form has all
 ADDS_UP = "Everything adds up."

@@ -1,8 +1,11 @@
-"""The report's command line: arguments in, text, JSON, HTML or plots out, an exit code back.
+"""The report's command line: arguments in, text, JSON, HTML, CSV or plots out, an exit code back.
 
 Exit codes: 0 reported (also when report and engine differ: the report says so) · 2 the command line
 names something that is not there or cannot be written (file, session, folder) · 3 the file is there but
 cannot be read as a database of this version · 130 interrupted.
+
+What only one kind of report needs is imported with it: the list of sessions must not wait for numbers and
+plots.
 """
 
 from __future__ import annotations
@@ -14,14 +17,19 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from neo_engine.domain.errors import NeoError, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_USAGE
-from neo_engine.report import html, plots, render_text
-from neo_engine.report.model import SessionSummary
-from neo_engine.report.summary import LATEST, list_sessions, one_moment, resolve_session, summarize
+from neo_engine.report import render_text
+from neo_engine.report.choose import LATEST, between, list_sessions, one_moment, resolve_session
+from neo_engine.report.files import write_file
+from neo_engine.report.section import Section
 from neo_engine.state.queries import open_readonly
+
+if TYPE_CHECKING:
+    from neo_engine.report.data import SessionData
+    from neo_engine.report.model import SessionSummary
 
 PROGRAM = "summarize_paper_run.py"
 
@@ -31,44 +39,143 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         allow_abbrev=False,
-        description="Report of a session: inventory, P&L, fills, orders, uptime, distance to touch. "
-        "Reads the database only, also while the engine runs.",
+        description="Report of a session: P&L and where it came from, fills, orders, uptime, distance to "
+        "touch, risk. Reads the database only, also while the engine runs.",
     )
     parser.add_argument("--db", type=Path, required=True, help="the session database, e.g. neo.db")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--session", default=LATEST, metavar="ID", help=f"a session's number, or {LATEST} (the default)"
     )
+    which.add_argument("--list", action="store_true", help="list the sessions of the database instead")
+    which.add_argument(
+        "--compare", nargs="+", metavar="ID", help="sessions beside each other, all against the first"
+    )
+    parser.add_argument(
+        "--from", dest="first", metavar="ID|TIME", help="many sessions: the first, or their start"
+    )
+    parser.add_argument("--to", dest="last", metavar="ID|TIME", help="many sessions: the last of them")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as one HTML file")
+    parser.add_argument("--csv", type=Path, metavar="DIR", help="also write its lists and fills as CSV files")
     parser.add_argument(
         "--plots", type=Path, metavar="DIR", help="also write the plots as PNG files into DIR"
     )
-    parser.add_argument("--list", action="store_true", help="list the sessions of the database instead")
     return parser
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Raise UsageError for options that do not go together."""
+    many = args.first is not None or args.last is not None
+    chosen = "--list" if args.list else "--compare" if args.compare else "--from and --to" if many else ""
+    if many and (args.list or args.compare or args.session != LATEST):
+        raise UsageError(
+            "--from and --to choose sessions by themselves; leave --session, --list, --compare out"
+        )
+    if chosen and args.plots is not None:
+        raise UsageError(f"--plots is of one session; leave it or {chosen} out")
+    if args.csv is not None and (args.list or args.compare):
+        raise UsageError(f"--csv is of sessions, not of {chosen}; leave one of them out")
+    if args.html is not None and args.list:
+        raise UsageError("--html is of a report, not of --list; leave one of them out")
+    if args.compare and len(args.compare) == 1:
+        raise UsageError("--compare: give two sessions or more, e.g. --compare 1 2")
+    if not args.db.exists():
+        raise UsageError(f"{args.db}: no such file; give the database of a session with --db")
+
+
 def _write_extras(
-    connection: sqlite3.Connection, summary: SessionSummary, html_file: Path | None, plots_folder: Path | None
+    connection: sqlite3.Connection, summary: SessionSummary, data: SessionData, args: argparse.Namespace
 ) -> list[Path]:
-    if html_file is None and plots_folder is None:
-        return []
     facts = summary.facts
-    title = f"NEO session {facts.session_id} ({facts.mode}, {facts.feed} feed)"
-    pictures = plots.plot_session(connection, facts.session_id, title, facts.quote_symbol)
     written = []
-    if plots_folder is not None:
-        for name, content in pictures.items():
-            plots.write_file(plots_folder / name, content)
-            written.append(plots_folder / name)
-    if html_file is not None:
-        plots.write_file(html_file, html.page(summary, pictures).encode("utf-8"))
-        written.append(html_file)
+    if args.plots is not None:
+        from neo_engine.report import plots
+
+        title = f"NEO session {facts.session_id} ({facts.mode}, {facts.feed} feed)"
+        for name, content in plots.plot_session(data, title).items():
+            write_file(args.plots / name, content)
+            written.append(args.plots / name)
+    if args.csv is not None:
+        written += _write_csv(connection, summary, data, args.csv)
+    if args.html is not None:
+        from neo_engine.report import charts, html
+
+        write_file(args.html, html.page(summary, charts.panels(summary, data)).encode("utf-8"))
+        written.append(args.html)
     return written
 
 
+def _write_csv(
+    connection: sqlite3.Connection, summary: SessionSummary, data: SessionData, folder: Path
+) -> list[Path]:
+    from neo_engine.report.csv_files import csv_files
+
+    written = []
+    for name, text in csv_files(connection, summary, data).items():
+        write_file(folder / name, text.encode("utf-8"))
+        written.append(folder / name)
+    return written
+
+
+def _tables(
+    sections: tuple[Section, ...], title: str, args: argparse.Namespace, stdout: TextIO
+) -> list[Path]:
+    """Print tables, unless JSON is wanted, and write them as a page where that is."""
+    if not args.json:
+        render_text.print_sections(sections, stdout)
+    if args.html is None:
+        return []
+    from neo_engine.report import html
+
+    write_file(args.html, html.tables_page(title, sections).encode("utf-8"))
+    return [args.html]
+
+
+def _one(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextIO) -> list[Path]:
+    from neo_engine.report.summary import summarize_with_data
+
+    with one_moment(connection):
+        summary, data = summarize_with_data(connection, resolve_session(connection, args.session))
+        written = _write_extras(connection, summary, data, args)
+    if args.json:
+        stdout.write(render_text.summary_json(summary) + "\n")
+    else:
+        render_text.print_summary(summary, stdout)
+    return written
+
+
+def _many(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextIO) -> list[Path]:
+    from neo_engine.report.several import several_json, several_sections, together
+    from neo_engine.report.summary import summarize_with_data
+
+    written: list[Path] = []
+    with one_moment(connection):
+        session_ids = between(connection, args.first, args.last)
+        found = together(connection, session_ids)
+        for session_id in session_ids if args.csv is not None else ():
+            summary, data = summarize_with_data(connection, session_id)
+            written += _write_csv(connection, summary, data, args.csv / f"session_{session_id}")
+    if args.json:
+        stdout.write(render_text.as_json(several_json(found)) + "\n")
+    title = f"NEO sessions {session_ids[0]} to {session_ids[-1]}"
+    return written + _tables(several_sections(found), title, args, stdout)
+
+
+def _compare(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextIO) -> list[Path]:
+    from neo_engine.report.compare import compare_sections, compare_sessions
+
+    with one_moment(connection):
+        session_ids = [resolve_session(connection, one) for one in args.compare]
+        found = compare_sessions(connection, session_ids)
+    if args.json:
+        stdout.write(render_text.as_json({"comparison": render_text.builtins(found)}) + "\n")
+    title = f"NEO sessions {', '.join(map(str, session_ids))} beside each other"
+    return _tables(compare_sections(found), title, args, stdout)
+
+
 def _report(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> None:
-    if not args.db.exists():
-        raise UsageError(f"{args.db}: no such file; give the database of a session with --db")
+    _check(args)
     connection = open_readonly(args.db)
     try:
         if args.list:
@@ -78,14 +185,12 @@ def _report(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> None:
             else:
                 render_text.print_sessions(lines, stdout)
             return
-        with one_moment(connection):
-            session_id = resolve_session(connection, args.session)
-            summary = summarize(connection, session_id)
-            written = _write_extras(connection, summary, args.html, args.plots)
-        if args.json:
-            stdout.write(render_text.summary_json(summary) + "\n")
+        if args.compare:
+            written = _compare(connection, args, stdout)
+        elif args.first is not None or args.last is not None:
+            written = _many(connection, args, stdout)
         else:
-            render_text.print_summary(summary, stdout)
+            written = _one(connection, args, stdout)
         for path in written:
             stderr.write(f"written: {path}\n")
     finally:

@@ -1,37 +1,88 @@
-"""A report as one HTML file that needs nothing else: tables, pictures inside it, light and dark.
+"""A report as one HTML file that needs nothing else: tables, drawings inside it, light, dark and paper.
 
 The page holds no script and loads nothing. Every text that comes from the database is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from decimal import Decimal
 from html import escape
 
-from neo_engine.report.model import SessionSummary
-from neo_engine.report.plots import data_uri
-from neo_engine.report.sections import Section, agreement_lines, reconciliation_lines, sections
+import msgspec
 
-_STYLE = """
-:root { color-scheme: light dark;
-  --ink: #1b1b1b; --paper: #fff; --line: #d0d0d0; --dim: #666; --bad: #b00020; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e6e6; --paper: #16181c; --line: #3a3f47; --dim: #9aa0a6; --bad: #ff8a80; }
-}
-body { color: var(--ink); background: var(--paper); font: 15px/1.45 system-ui, sans-serif;
-  max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 1.8rem 0 .4rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line);
-  text-align: left; vertical-align: top; }
-th { color: var(--dim); font-weight: 600; }
-td.n, th.n { text-align: right; white-space: nowrap; padding: .2rem 0 .2rem .8rem; }
-td.t { overflow-wrap: anywhere; } td.t:first-child { overflow-wrap: normal; }
-p.note { color: var(--dim); margin: .3rem 0; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; } pre.bad { color: var(--bad); }
-img { max-width: 100%; background: #fff; border-radius: 4px; }
-"""
+from neo_engine.domain.number import NEAREST
+from neo_engine.report.charts import Panel
+from neo_engine.report.model import SessionSummary
+from neo_engine.report.section import NONE, Section, bps, pct
+from neo_engine.report.sections import Chapter, agreement_lines, chapters, reconciliation_lines
+from neo_engine.report.style_sheet import STYLE
+
+_THREE, _ONE = Decimal("0.001"), Decimal("0.1")
+_WIDE_COLUMNS, _WIDE_TEXTS = 7, 3  # tables with so many columns, or so many of text, take the whole width
+_PLANNED = "duration_elapsed"
+_BAD = ("ERROR", "Report against engine: NOT")
+
+
+class Tile(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure at the head of a page. mood: `up`, `down` or empty."""
+
+    name: str
+    value: str
+    beside: str
+    mood: str = ""
+
+
+def _mood(value: Decimal | None) -> str:
+    return "" if not value else "up" if value > 0 else "down"
+
+
+def _money(value: Decimal | None) -> str:
+    return NONE if value is None else f"{value.quantize(_THREE, rounding=NEAREST):+,f}"
+
+
+def tiles(summary: SessionSummary) -> tuple[Tile, ...]:
+    """Return what a reader wants to know first."""
+    facts, parts, quote = summary.facts, summary.attribution, summary.facts.quote_symbol
+    total = None if parts is None else parts.total
+    trading = None if parts is None else parts.trading
+    within = sum(side.within_2bps for side in summary.touch)
+    measured = sum(side.measured_ticks for side in summary.touch)
+    markout = next(one for one in summary.execution.markouts[0].markouts if one.ledgers == 15)
+    fall = summary.risk.drawdown
+    reason = facts.halt_reason or ("not closed" if not facts.ended else NONE)
+    interval = (
+        "no fill with a mid so late"
+        if markout.ci_low_bps is None
+        else f"{bps(markout.ci_low_bps)} to {bps(markout.ci_high_bps)} (95 %)"
+    )
+    return (
+        Tile(name="P&L", value=_money(total), beside=quote, mood=_mood(total)),
+        Tile(name="Trading, beyond holding", value=_money(trading), beside=quote, mood=_mood(trading)),
+        Tile(
+            name="Fills",
+            value=f"{summary.fills.count:,}",
+            beside=f"{summary.fills.volume_xrp.quantize(_ONE):,f} XRP",
+        ),
+        Tile(name="Markout, 15 ledgers", value=f"{bps(markout.mean_bps)}", beside=interval),
+        Tile(
+            name="Quoting",
+            value=pct(summary.uptime.ticks - summary.uptime.none, summary.uptime.ticks),
+            beside=f"of {summary.uptime.ticks:,} ticks",
+        ),
+        Tile(name="Within 2 bps of the touch", value=pct(within, measured), beside="while an offer stood"),
+        Tile(
+            name="Deepest drawdown",
+            value=NONE if fall is None else f"{fall.worst_pct.quantize(_THREE):f} %",
+            beside="" if fall is None or fall.limit_pct is None else f"limit {fall.limit_pct:f} %",
+        ),
+        Tile(
+            name="Ended",
+            value=reason,
+            beside=facts.halt_meaning or "it still runs, or its process died",
+            mood="" if reason == _PLANNED else "down",
+        ),
+    )
 
 
 def _cells(section: Section, texts: tuple[str, ...], tag: str) -> str:
@@ -42,40 +93,77 @@ def _cells(section: Section, texts: tuple[str, ...], tag: str) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _section(section: Section) -> str:
-    parts = [f"<h2>{escape(section.title)}</h2>"]
+def table(section: Section) -> str:
+    """Return one table with its title and note."""
+    parts = [f"<h3>{escape(section.title)}</h3>"]
     if section.rows:
         head = f"<thead>{_cells(section, section.columns, 'th')}</thead>" if any(section.columns) else ""
         body = "\n".join(_cells(section, row, "td") for row in section.rows)
-        parts.append(f'<div class="wide"><table>{head}<tbody>\n{body}\n</tbody></table></div>')
+        parts.append(f'<div class="wide" tabindex="0"><table>{head}<tbody>\n{body}\n</tbody></table></div>')
     if section.note:
         parts.append(f'<p class="note">{escape(section.note)}</p>')
-    return "\n".join(parts)
+    wide = len(section.columns) >= _WIDE_COLUMNS or section.left >= _WIDE_TEXTS
+    return f'<section class="table{" full" if wide else ""}">{"".join(parts)}</section>'
+
+
+def _chapter(chapter: Chapter) -> str:
+    body = "\n".join(table(section) for section in chapter.sections)
+    return f'<h2>{escape(chapter.title)}</h2>\n<div class="tables">\n{body}\n</div>'
+
+
+def _tile(one: Tile) -> str:
+    value = escape(one.value).replace("_", "_<wbr>")  # a reason is too long for half a phone
+    return (
+        f'<div class="tile {one.mood}"><span>{escape(one.name)}</span><b>{value}</b>'
+        f"<small>{escape(one.beside)}</small></div>"
+    )
+
+
+def _panel(one: Panel) -> str:
+    caption = f'<p class="note">{escape(one.caption)}</p>' if one.caption else ""
+    return f"<figure><h3>{escape(one.title)}</h3>{one.svg}{caption}</figure>"
 
 
 def _verdict(summary: SessionSummary) -> str:
-    lines = (*reconciliation_lines(summary), *agreement_lines(summary))
+    lines = (*agreement_lines(summary), *reconciliation_lines(summary))
     return "\n".join(
-        f'<pre class="{"bad" if line.startswith(("ERROR", "Report against engine: NOT")) else "good"}">'
-        f"{escape(line)}</pre>"
-        for line in lines
+        f'<p class="{"bad" if line.startswith(_BAD) else "told"}">{escape(line)}</p>' for line in lines
     )
 
 
-def page(summary: SessionSummary, plots: Mapping[str, bytes]) -> str:
-    """Return the whole page; `plots` are PNG files by name, put inside it."""
-    title = escape(f"NEO session {summary.facts.session_id}")
-    first, *rest = sections(summary)
-    images = "\n".join(
-        f"<h2>{escape(name.removesuffix('.png').replace('_', ' ').capitalize())}</h2>"
-        f'<img alt="{escape(name)}" src="{data_uri(png)}">'
-        for name, png in plots.items()
-    )
-    body = "\n".join((_section(first), _verdict(summary), images, *(_section(section) for section in rest)))
+def document(title: str, body: str) -> str:
+    """Return a whole page around its body. title: plain text."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n"
-        f'<p class="note">{escape(summary.facts.quote_symbol)} is rounded to 6 decimals here; '
-        "the JSON form has every digit.</p>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
+
+
+def tables_page(title: str, sections: Sequence[Section]) -> str:
+    """Return a page of tables alone."""
+    return document(title, "\n".join(table(section) for section in sections))
+
+
+def page(summary: SessionSummary, panels: Sequence[Panel]) -> str:
+    """Return the whole page of one session."""
+    facts = summary.facts
+    market = facts.recording or ""
+    when = f"{facts.market_start or NONE} to {facts.market_end or NONE}"
+    drawn = "\n".join(_panel(one) for one in panels)
+    if not summary.fills.count:
+        drawn = f'<p class="note">No fills: nothing was bought or sold.</p>\n{drawn}'
+    body = "\n".join(
+        (
+            f'<p class="note">{escape(f"{facts.mode}, {facts.feed} feed, {facts.pair}. {market}")}'
+            f"<br>{escape(when)}</p>",
+            f'<div class="tiles">{"".join(_tile(one) for one in tiles(summary))}</div>',
+            f'<div class="verdict">{_verdict(summary)}</div>',
+            f'<div class="panels">\n{drawn}\n</div>',
+            *(_chapter(one) for one in chapters(summary)),
+            f'<p class="note">{escape(facts.quote_symbol)} is rounded to 6 decimals here; '
+            "the JSON form has every digit. Times are UTC.</p>",
+        )
+    )
+    return document(f"NEO session {facts.session_id}", body)

@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from neo_engine.domain.number import ZERO
+from neo_engine.report.measures import Attribution, Execution, Risk
 
 TOUCH_BUCKETS = ("0-2", "2-5", "5-10", "10+")
 _SHARE_DIGITS = Decimal("0.0001")
@@ -56,6 +57,8 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     halt_meaning: str | None
     halt_detail: str | None
     fingerprint: str | None
+    hypothesis: str | None
+    notes: tuple[str, ...]
     pruned: str | None = None
 
 
@@ -181,6 +184,7 @@ class TouchSide(msgspec.Struct, frozen=True, kw_only=True):
     """Distance to touch of one side, in bps of mid; negative is behind the touch.
 
     measured_ticks: ticks in which our offer stood and the touch existed; shares are of these.
+    at_touch: at it or inside it.
     within_2bps: at -2 bps or better (at and inside the touch included). Each distance is rounded half
     to even to 4 decimals first, as the engine's own counters do. mean: rounded to 4 decimals; median:
     the middle value (the mean of the two middle ones for an even count). buckets: how far behind the
@@ -189,6 +193,7 @@ class TouchSide(msgspec.Struct, frozen=True, kw_only=True):
 
     side: str
     measured_ticks: int
+    at_touch: int
     within_2bps: int
     mean_bps: Decimal | None
     median_bps: Decimal | None
@@ -253,11 +258,18 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[GateCount, ...]
     faults: tuple[NamedCount, ...]
     findings: tuple[NamedCount, ...]
+    attribution: Attribution | None
+    execution: Execution
+    risk: Risk
     agreement: Agreement
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One session in the list of all."""
+    """One session in the list of all, with what the experiment log says of it.
+
+    profit: account value less net capital at its last tick, RLUSD; None before a mark. hypothesis: what it
+    was to find out; notes: what the operator noted afterwards, joined.
+    """
 
     session_id: int
     mode: str
@@ -267,3 +279,7 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     halt_reason: str | None
     ticks: int
     fills: int
+    config_hash: str
+    hypothesis: str | None
+    profit: Decimal | None
+    notes: str | None

@@ -3,22 +3,17 @@
 matplotlib is imported here only when a plot is asked for, with the Agg backend, which needs no
 display. Colours are from the Okabe-Ito set, told apart by every common kind of colour blindness; buys
 and sells differ by marker as well. The time axis is UTC.
-
-Public functions raise ReportError when a file cannot be written.
 """
 
 from __future__ import annotations
 
-import base64
 import io
-import sqlite3
 from datetime import UTC, timedelta
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neo_engine.domain.clock import LEDGER_EPOCH
-from neo_engine.domain.errors import NeoError
+from neo_engine.report.data import SessionData
 from neo_engine.report.series import Holdings, Market, Point, holdings_series, market_series
 
 if TYPE_CHECKING:
@@ -35,12 +30,13 @@ FEW_FILLS = 200
 _BLACK, _BLUE, _SKY, _ORANGE, _GREEN, _VERMILLION, _PURPLE = (
     "#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#CC79A7",
 )  # fmt: skip
-_TIME_FORMS = ((900, "%H:%M:%S"), (129_600, "%H:%M"), (float("inf"), "%m-%d %H:%M"))  # by seconds shown
-_STEPS = "steps-post"  # a price or a holding stays what it was until the next tick
-
-
-class ReportError(NeoError):
-    """A report cannot be written where it was asked for."""
+_TIME_FORMS = (  # by seconds shown
+    (900, "%H:%M:%S"),
+    (129_600, "%H:%M"),
+    (518_400, "%m-%d %H:%M"),
+    (float("inf"), "%m-%d"),
+)
+STEPS = "steps-post"  # a price or a holding stays what it was until the next tick
 
 
 def day_of(at: float) -> float:
@@ -67,8 +63,8 @@ def new_figure(heights: tuple[float, ...]) -> tuple[Figure, Any]:
     return figure, panels[:, 0]
 
 
-def time_axis(axis: Axes, series: list[list[Point]]) -> None:
-    """Give a panel the time axis that all share, as wide as the series."""
+def time_axis(axis: Axes, series: list[list[Point]], most_labels: int | None = None) -> None:
+    """Let the axis count in UTC over the times of the series; one without any time stays as it is."""
     dates: Any = import_module("matplotlib.dates")  # its calls carry no types
     times = [at for points in series for at, _ in (points[:1] + points[-1:])]
     span, day = 0, ""
@@ -79,13 +75,12 @@ def time_axis(axis: Axes, series: list[list[Point]]) -> None:
         axis.set_xlim(day_of(first - pad), day_of(last + pad))
         day = f", from {LEDGER_EPOCH + timedelta(seconds=first):%Y-%m-%d}"
     form = next(form for limit, form in _TIME_FORMS if span <= limit)
-    axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC))
+    axis.xaxis.set_major_locator(dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=most_labels))
     axis.xaxis.set_major_formatter(dates.DateFormatter(form, tz=UTC))
     axis.set_xlabel(f"Market time (UTC{day})")
 
 
 def style(axis: Axes, ylabel: str) -> None:
-    """Give a panel its grid and its label."""
     axis.set_ylabel(ylabel)
     axis.grid(True, color="#DDDDDD", linewidth=0.6)
     axis.set_axisbelow(True)
@@ -101,9 +96,9 @@ def legend(axis: Axes, columns: int) -> None:
     )
 
 
-def line(axis: Axes, points: list[Point], label: str, **look: Any) -> None:
-    """Draw one series; few points get a dot each."""
-    dots: dict[str, Any] = {"marker": ".", "markersize": 3.5} if len(points) <= FEW_POINTS else {}
+def line(axis: Axes, points: list[Point], label: str, few: int = FEW_POINTS, **look: Any) -> None:
+    """Draw a series; of up to `few` points each gets a dot."""
+    dots: dict[str, Any] = {"marker": ".", "markersize": 3.5} if len(points) <= few else {}
     axis.plot(_times(points), _values(points), label=label, **dots, **look)
 
 
@@ -126,16 +121,16 @@ def _fill_marks(axis: Axes, buys: list[Point], sells: list[Point]) -> None:
 def draw_prices(market: Market, title: str, quote_symbol: str) -> Figure:
     """Return the figure of mid, anchor, our quotes and fills, as prices and as distances from the mid."""
     figure, (prices, distances) = new_figure((4.6, 3.0))
-    line(prices, market.our_ask, "our ask", color=_ORANGE, linewidth=1.0, drawstyle=_STEPS)
+    line(prices, market.our_ask, "our ask", color=_ORANGE, linewidth=1.0, drawstyle=STEPS)
     line(prices, market.mid, "mid of the book", color=_BLACK, linewidth=1.0)
     line(prices, market.anchor, "anchor", color=_PURPLE, linewidth=1.0, linestyle=(0, (4, 2)))
-    line(prices, market.our_bid, "our bid", color=_SKY, linewidth=1.0, drawstyle=_STEPS)
+    line(prices, market.our_bid, "our bid", color=_SKY, linewidth=1.0, drawstyle=STEPS)
     _fill_marks(prices, market.buys, market.sells)
     style(prices, f"{quote_symbol} per XRP")
     legend(prices, 6)
     distances.axhline(0, color=_BLACK, linewidth=1.0)
-    line(distances, market.our_ask_bps, "our ask", color=_ORANGE, linewidth=0.8, drawstyle=_STEPS)
-    line(distances, market.our_bid_bps, "our bid", color=_SKY, linewidth=0.8, drawstyle=_STEPS)
+    line(distances, market.our_ask_bps, "our ask", color=_ORANGE, linewidth=0.8, drawstyle=STEPS)
+    line(distances, market.our_bid_bps, "our bid", color=_SKY, linewidth=0.8, drawstyle=STEPS)
     _fill_marks(distances, market.buys_bps, market.sells_bps)
     style(distances, "bps from the mid")
     time_axis(distances, [market.mid, market.anchor, market.our_bid, market.our_ask])
@@ -147,7 +142,7 @@ def draw_prices(market: Market, title: str, quote_symbol: str) -> Figure:
 
 
 def _holding(axis: Axes, points: list[Point], limit: float | None, name: str, color: str) -> None:
-    line(axis, points, f"{name} inventory", color=color, linewidth=1.2, drawstyle=_STEPS)
+    line(axis, points, f"{name} inventory", color=color, linewidth=1.2, drawstyle=STEPS)
     if limit is not None:
         axis.axhline(
             limit, color=_BLACK, linewidth=1.0, linestyle=(0, (5, 3)), label=f"limit {limit:g} {name}"
@@ -170,7 +165,7 @@ def draw_inventory(holdings: Holdings, title: str, quote_symbol: str) -> Figure:
         color=_BLACK,
         linewidth=1.0,
         linestyle=(0, (5, 3)),
-        drawstyle=_STEPS,
+        drawstyle=STEPS,
     )
     style(axes[2], quote_symbol)
     legend(axes[2], 2)
@@ -191,29 +186,10 @@ def plot_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def plot_session(
-    connection: sqlite3.Connection, session_id: int, title: str, quote_symbol: str
-) -> dict[str, bytes]:
+def plot_session(data: SessionData, title: str) -> dict[str, bytes]:
     """Return the PNG files of a session by file name."""
+    quote = data.quote_symbol
     return {
-        PRICES_FILE: plot_png(draw_prices(market_series(connection, session_id), title, quote_symbol)),
-        INVENTORY_FILE: plot_png(
-            draw_inventory(holdings_series(connection, session_id), title, quote_symbol)
-        ),
+        PRICES_FILE: plot_png(draw_prices(market_series(data.columns, data.fills), title, quote)),
+        INVENTORY_FILE: plot_png(draw_inventory(holdings_series(data.columns, data.limits), title, quote)),
     }
-
-
-def data_uri(png: bytes) -> str:
-    """Return a PNG as a data: URI for an HTML page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write one file. Raises ReportError naming the path and the fix."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise ReportError(
-            f"{path}: cannot be written ({error.strerror}); give a path that may be written"
-        ) from error

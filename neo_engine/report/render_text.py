@@ -8,6 +8,7 @@ raised as an error.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TextIO
 
@@ -19,12 +20,12 @@ from rich.text import Text
 
 from neo_engine.domain.number import plain
 from neo_engine.report.model import SessionLine, SessionSummary, share_pct
+from neo_engine.report.section import Section
 from neo_engine.report.sections import (
-    Section,
     agreement_lines,
     reconciliation_lines,
     sections,
-    sessions_section,
+    sessions_sections,
 )
 
 WIDTH = 100
@@ -125,7 +126,14 @@ def print_summary(summary: SessionSummary, stream: TextIO) -> None:
 
 def print_sessions(lines: tuple[SessionLine, ...], stream: TextIO) -> None:
     """Write the list of sessions to `stream`."""
-    print_section(console_on(stream), sessions_section(lines), has_line_drawing(stream))
+    print_sections(sessions_sections(lines), stream)
+
+
+def print_sections(sections_: Iterable[Section], stream: TextIO) -> None:
+    """Write tables to `stream`."""
+    console, fancy = console_on(stream), has_line_drawing(stream)
+    for section in sections_:
+        print_section(console, section, fancy)
 
 
 def _json_value(value: object) -> object:
@@ -161,4 +169,15 @@ def summary_json(summary: SessionSummary) -> str:
 
 def sessions_json(lines: tuple[SessionLine, ...]) -> str:
     """Return the list of sessions as one JSON object, ASCII only."""
-    return json.dumps({"sessions": msgspec.to_builtins(lines)}, indent=2)
+    return as_json({"sessions": msgspec.to_builtins(lines, builtin_types=(Decimal,))})
+
+
+def builtins(value: msgspec.Struct) -> dict[str, object]:
+    """Return a struct as a dictionary, its Decimals kept."""
+    made = msgspec.to_builtins(value, builtin_types=(Decimal,))
+    return made if isinstance(made, dict) else {}
+
+
+def as_json(value: object) -> str:
+    """Return any values of a report as JSON, ASCII only; every Decimal is exact text."""
+    return json.dumps(_json_value(value), indent=2)

@@ -1,8 +1,4 @@
-"""The tables of a report, neutral of how they are shown: the text and the HTML page print the same.
-
-Amounts in RLUSD are shown with 6 decimals, rounded half to even; XRP has 6 by nature; prices 6; shares 1
-and bps 2. The exact numbers are in the JSON form.
-"""
+"""The tables of a report, neutral of how they are shown: the text and the HTML page print the same."""
 
 from __future__ import annotations
 
@@ -10,7 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from neo_engine.domain.number import NEAREST, plain
+from neo_engine.domain.number import plain
+from neo_engine.report.measures import Closure
 from neo_engine.report.model import (
     TOUCH_BUCKETS,
     AssetInventory,
@@ -24,44 +21,14 @@ from neo_engine.report.model import (
     SessionSummary,
     TouchSide,
     Uptime,
-    share_pct,
 )
+from neo_engine.report.section import MAX_REASONS, NONE, Section, bps, money, pct, short
+from neo_engine.report.sections_more import execution_sections, profit_sections, risk_sections
 
-NONE = "-"
 #: Under a session whose details are gone: what its other tables can no longer say.
 PRUNED_NOTE = "ticks, quoting, touch, gates, faults and plots cover what is left of them, money is whole."
-MAX_REASONS = 15  # rows of a table of reasons; what lies beyond is counted in its note
-MAX_DETAIL_CHARS = 60
 _SECONDS_CHARS = len("2026-11-20T20:37:00")
-_SIX, _TWO, _ONE = Decimal("0.000001"), Decimal("0.01"), Decimal("0.1")
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """One table: `columns` name the cells of a row; the first `left` are text, the others numbers."""
-
-    title: str
-    columns: tuple[str, ...]
-    left: int
-    rows: tuple[tuple[str, ...], ...]
-    note: str
-
-
-def money(value: Decimal | None) -> str:
-    """Return an amount or a price with 6 decimals, thousands separated; `-` for none."""
-    return NONE if value is None else f"{value.quantize(_SIX, rounding=NEAREST):,f}"
-
-
-def pct(count: int, total: int) -> str:
-    """Return a share in percent with one decimal."""
-    return f"{share_pct(count, total).quantize(_ONE, rounding=NEAREST):f} %"
-
-
-def _bps(value: Decimal | None) -> str:
-    return NONE if value is None else f"{value.quantize(_TWO, rounding=NEAREST):+f}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_DETAIL_CHARS else text[: MAX_DETAIL_CHARS - 3] + "..."
+_HASH_CHARS = 8  # of a configuration: enough to tell those of one database apart
 
 
 def _span(start: str | None, end: str | None) -> str:
@@ -91,6 +58,8 @@ def _facts(facts: SessionFacts) -> Section:
         ("Engine version", facts.engine_version),
         ("Configuration", facts.config_hash or NONE),
         ("Fingerprint", facts.fingerprint or NONE),
+        *((("Hypothesis", facts.hypothesis),) if facts.hypothesis else ()),
+        *(("Note", note) for note in facts.notes),
     )
     return Section(title="Session", columns=("", ""), left=2, rows=rows, note=pruned)
 
@@ -194,7 +163,7 @@ def _orders(orders: OrderStats) -> tuple[Section, ...]:
                 title="Denied, rejected and unknown orders",
                 columns=("Status", "Reason", "Orders"),
                 left=2,
-                rows=tuple((item.status, _short(item.reason), f"{item.count:,}") for item in shown),
+                rows=tuple((item.status, short(item.reason), f"{item.count:,}") for item in shown),
                 note=_beyond(len(orders.refusals)),
             )
         )
@@ -221,6 +190,8 @@ def _uptime(uptime: Uptime) -> Section:
         ("bid only", uptime.bid),
         ("ask only", uptime.ask),
         ("none", uptime.none),
+        ("bid at all", uptime.both + uptime.bid),
+        ("ask at all", uptime.both + uptime.ask),
     )
     rows = tuple((name, f"{count:,}", pct(count, uptime.ticks)) for name, count in cells)
     return Section(
@@ -237,38 +208,57 @@ def _touch(sides: tuple[TouchSide, ...]) -> Section:
         (
             side.side,
             f"{side.measured_ticks:,}",
+            pct(side.at_touch, side.measured_ticks),
             pct(side.within_2bps, side.measured_ticks),
-            _bps(side.mean_bps),
-            _bps(side.median_bps),
+            bps(side.mean_bps),
+            bps(side.median_bps),
             *(pct(count, side.measured_ticks) for count in side.buckets),
         )
         for side in sides
     )
     return Section(
         title="Distance to touch",
-        columns=("Side", "Ticks", "<= 2 bps", "Mean", "Median", *(f"{name} bps" for name in TOUCH_BUCKETS)),
+        columns=(
+            "Side",
+            "Ticks",
+            "At it",
+            "<= 2 bps",
+            "Mean",
+            "Median",
+            *(f"{name} bps" for name in TOUCH_BUCKETS),
+        ),
         left=1,
         rows=rows,
         note="bps of mid while our offer stood; negative is behind the touch. At or inside it is 0-2.",
     )
 
 
-def _gates(gates: tuple[GateCount, ...], ticks: int) -> Section:
+def _gates(gates: tuple[GateCount, ...], closures: tuple[Closure, ...], ticks: int) -> Section:
+    alone = {(one.name, one.side): one.alone for one in closures}
     rows = tuple(
-        (gate.name, gate.side, _short(gate.last_detail), f"{gate.ticks:,}", pct(gate.ticks, ticks))
+        (
+            gate.name,
+            gate.side,
+            short(gate.last_detail),
+            f"{gate.ticks:,}",
+            f"{alone[gate.name, gate.side]:,}",
+            pct(gate.ticks, ticks),
+        )
         for gate in gates[:MAX_REASONS]
     )
     return Section(
         title="Why there was no quote",
-        columns=("Gate", "Side", "Last detail", "Ticks", "Share"),
+        columns=("Gate", "Side", "Last detail", "Ticks", "Alone", "Share"),
         left=3,
         rows=rows,
-        note=_beyond(len(gates)) if gates else "No gate closed.",
+        note=f"Alone: no other gate closed anything then. {_beyond(len(gates))}".rstrip()
+        if gates
+        else "No gate closed.",
     )
 
 
 def _faults(items: tuple[NamedCount, ...]) -> Section:
-    rows = tuple((item.name, _short(item.last_detail), f"{item.count:,}") for item in items)
+    rows = tuple((item.name, short(item.last_detail), f"{item.count:,}") for item in items)
     return Section(
         title="Feed faults",
         columns=("Kind", "Last detail", "Faults"),
@@ -279,7 +269,7 @@ def _faults(items: tuple[NamedCount, ...]) -> Section:
 
 
 def _findings(items: tuple[NamedCount, ...]) -> Section:
-    rows = tuple((item.name, item.group, _short(item.last_detail), f"{item.count:,}") for item in items)
+    rows = tuple((item.name, item.group, short(item.last_detail), f"{item.count:,}") for item in items)
     return Section(
         title="Reconciliation findings",
         columns=("Finding", "Severity", "Last detail", "Findings"),
@@ -289,25 +279,55 @@ def _findings(items: tuple[NamedCount, ...]) -> Section:
     )
 
 
-def sections(summary: SessionSummary) -> tuple[Section, ...]:
+class Chapter(msgspec.Struct, frozen=True, kw_only=True):
+    """Tables that belong together, under one heading."""
+
+    title: str
+    sections: tuple[Section, ...]
+
+
+def chapters(summary: SessionSummary) -> tuple[Chapter, ...]:
     """Return every table of the report, in reading order."""
     quote = summary.facts.quote_symbol
     return (
-        _facts(summary.facts),
-        _inventory(summary.xrp, summary.quote),
-        _pnl(summary.pnl, quote),
-        _fills(summary.fills, quote),
-        *_orders(summary.orders),
-        _uptime(summary.uptime),
-        _touch(summary.touch),
-        _gates(summary.gates, summary.uptime.ticks),
-        _faults(summary.faults),
-        _findings(summary.findings),
+        Chapter(title="Session", sections=(_facts(summary.facts),)),
+        Chapter(
+            title="Money",
+            sections=(
+                _pnl(summary.pnl, quote),
+                *profit_sections(summary.attribution, quote),
+                _inventory(summary.xrp, summary.quote),
+            ),
+        ),
+        Chapter(
+            title="Execution",
+            sections=(
+                _fills(summary.fills, quote),
+                *execution_sections(summary.execution, quote),
+                _touch(summary.touch),
+                _uptime(summary.uptime),
+                _gates(summary.gates, summary.execution.closures, summary.uptime.ticks),
+                *_orders(summary.orders),
+            ),
+        ),
+        Chapter(
+            title="Risk",
+            sections=(
+                *risk_sections(summary.risk, quote),
+                _faults(summary.faults),
+                _findings(summary.findings),
+            ),
+        ),
     )
 
 
-def sessions_section(lines: tuple[SessionLine, ...]) -> Section:
-    """Return the list of all sessions as a table."""
+def sections(summary: SessionSummary) -> tuple[Section, ...]:
+    """Return every table of the report, in reading order."""
+    return tuple(section for chapter in chapters(summary) for section in chapter.sections)
+
+
+def sessions_sections(lines: tuple[SessionLine, ...]) -> tuple[Section, ...]:
+    """Return the list of all sessions as a table, and the experiment log as another."""
     rows = tuple(
         (
             str(line.session_id),
@@ -320,12 +340,34 @@ def sessions_section(lines: tuple[SessionLine, ...]) -> Section:
         )
         for line in lines
     )
-    return Section(
+    listed = Section(
         title="Sessions",
         columns=("Id", "Mode", "Feed", "Started (UTC)", "Halt reason", "Ticks", "Fills"),
         left=5,
         rows=rows,
         note="" if rows else "No sessions.",
+    )
+    if not rows:
+        return (listed,)
+    log = tuple(
+        (
+            str(line.session_id),
+            line.config_hash[:_HASH_CHARS],
+            line.hypothesis or NONE,
+            line.notes or NONE,
+            money(line.profit),
+        )
+        for line in lines
+    )
+    return (
+        listed,
+        Section(
+            title="Experiment log",
+            columns=("Id", "Config", "Hypothesis", "Notes", "P&L"),
+            left=4,
+            rows=log,
+            note="--hypothesis of a session says what it is to find out, `note` what came of it.",
+        ),
     )
 
 

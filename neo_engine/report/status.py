@@ -24,7 +24,7 @@ from neo_engine.domain.pause import Pause
 from neo_engine.ops.control import MAX_REASON_CHARS, kill_path, pause_path, read_pause
 from neo_engine.ops.latch import told
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
-from neo_engine.report.sections import NONE, Section, money
+from neo_engine.report.section import NONE, Section, money
 from neo_engine.report.why import Engine, explain, untouched
 from neo_engine.report.why_rows import (
     LATEST,

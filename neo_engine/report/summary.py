@@ -14,118 +14,55 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal, localcontext
 
-from neo_engine.domain.errors import StateError, UsageError
+import numpy as np
+
 from neo_engine.domain.halt import MEANING, HaltReason
 from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, plain, xrp_from_drops
 from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
 from neo_engine.report.agreement import EngineWord, compare, read_engine_word
+from neo_engine.report.attribution import attribution, parts_of
+from neo_engine.report.choose import one_moment, resolve_session
+from neo_engine.report.columns import KINDS, QUOTING, Columns
+from neo_engine.report.data import SessionData, read_session
+from neo_engine.report.execution import execution
+from neo_engine.report.gates import read_gates
 from neo_engine.report.model import (
     AssetInventory,
     FillGroup,
     FillStats,
-    GateCount,
     NamedCount,
     OrderOutcome,
     OrderStats,
     ProfitAndLoss,
     Refusal,
     SessionFacts,
-    SessionLine,
     SessionSummary,
     TransactionGroup,
     Uptime,
 )
+from neo_engine.report.risks import risks
 from neo_engine.report.touch import touch_stats
 from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION
 
-LATEST = "latest"
 _FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 _MEANINGS = {reason.value: MEANING[reason] for reason in HaltReason}
 
 
-@contextmanager
-def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold one read transaction, so that every query inside sees the same state of the database."""
-    own = not connection.in_transaction
-    try:
-        if own:
-            connection.execute("BEGIN")
-        yield
-    except sqlite3.Error as error:
-        raise StateError(
-            f"the database cannot be read: {error}; if it persists, restore the newest backup"
-        ) from error
-    except ValueError as error:  # BadNumber, a time or a JSON text that is none
-        raise StateError(f"a stored value is damaged: {error}; restore the newest backup") from error
-    finally:
-        if own and connection.in_transaction:
-            connection.rollback()
+def _quote_symbol(connection: sqlite3.Connection, session_id: int) -> str:
+    (pair,) = connection.execute("SELECT pair FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+    return str(pair).partition("/")[2] or "RLUSD"
 
 
-def resolve_session(connection: sqlite3.Connection, session: str | int) -> int:
-    """Return the id of `session`: a number, its text, or `latest`. Raises UsageError if there is none."""
-    first, last = connection.execute("SELECT MIN(session_id), MAX(session_id) FROM sessions").fetchone()
-    if last is None:
-        raise UsageError("the database holds no session yet; run one first: python run_paper_session.py")
-    if session == LATEST:
-        return int(last)
-    if not re.fullmatch(r"\d{1,18}", str(session)):
-        raise UsageError(f"session {session!r}: give a number or {LATEST}; --list shows the sessions")
-    if not connection.execute("SELECT 1 FROM sessions WHERE session_id = ?", (int(session),)).fetchone():
-        raise UsageError(
-            f"session {session}: not in this database, which holds {first} to {last}; --list shows them"
-        )
-    return int(session)
-
-
-def list_sessions(connection: sqlite3.Connection) -> tuple[SessionLine, ...]:
-    """Return every session of the database, oldest first."""
-    with one_moment(connection):
-        rows = connection.execute(
-            "SELECT s.session_id, s.mode, s.feed, s.started_at, s.ended_at, s.halt_reason, "
-            "(SELECT COUNT(*) FROM ticks t "
-            "WHERE t.id BETWEEN s.session_id << 32 AND (s.session_id << 32) + 0xFFFFFFFF), "
-            "COALESCE(f.n, 0) FROM sessions s LEFT JOIN "
-            "(SELECT session_id, COUNT(*) AS n FROM fills GROUP BY session_id) f USING (session_id) "
-            "ORDER BY s.session_id"
-        )
-        return tuple(
-            SessionLine(
-                session_id=row[0],
-                mode=row[1],
-                feed=row[2],
-                started_at=row[3],
-                ended_at=row[4],
-                halt_reason=row[5],
-                ticks=row[6],
-                fills=row[7],
-            )
-            for row in rows
-        )
-
-
-def _tick_counts(connection: sqlite3.Connection, session_id: int) -> tuple[dict[str, int], Uptime]:
-    kinds: Counter[str] = Counter()
-    quoting: Counter[str] = Counter()
-    for kind, quoted, count in connection.execute(
-        f"SELECT kind, quoting, COUNT(*) FROM ticks WHERE {TICKS_OF_SESSION} GROUP BY kind, quoting",
-        (session_id,),
-    ):
-        kinds[kind] += count
-        quoting[quoted] += count
-    uptime = Uptime(
-        ticks=kinds.total(),
-        both=quoting["both"],
-        bid=quoting["bid"],
-        ask=quoting["ask"],
-        none=quoting["none"],
+def _tick_counts(columns: Columns) -> tuple[dict[str, int], Uptime]:
+    kinds = np.bincount(columns.ticks.kind, minlength=len(KINDS)).tolist()
+    quoting = dict(
+        zip(QUOTING, np.bincount(columns.ticks.quoting, minlength=len(QUOTING)).tolist(), strict=True)
     )
-    return dict(sorted(kinds.items())), uptime
+    uptime = Uptime(ticks=len(columns.ticks), **quoting)
+    return {name: count for name, count in sorted(zip(KINDS, kinds, strict=True)) if count}, uptime
 
 
 def _tick_span(
@@ -146,7 +83,7 @@ def _facts(
     names = (
         "mode, feed, pair, account, recording, speed, seed, engine_version, config_hash, pid, started_at, "
         "ended_at, market_start, market_end, first_ledger, last_ledger, halt_reason, halt_detail, "
-        "fingerprint, ticks"
+        "fingerprint, hypothesis, ticks"
     )
     row = connection.execute(f"SELECT {names} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
     stored = dict(zip(names.split(", "), row, strict=True))
@@ -157,7 +94,7 @@ def _facts(
         mode=stored["mode"],
         feed=stored["feed"],
         pair=stored["pair"],
-        quote_symbol=stored["pair"].partition("/")[2] or "RLUSD",
+        quote_symbol=_quote_symbol(connection, session_id),
         account=stored["account"],
         recording=stored["recording"],
         speed=stored["speed"],
@@ -179,6 +116,13 @@ def _facts(
         halt_detail=stored["halt_detail"],
         fingerprint=stored["fingerprint"] or fingerprint,
         pruned=_pruned(connection, session_id),
+        hypothesis=stored["hypothesis"],
+        notes=tuple(
+            str(note)
+            for (note,) in connection.execute(
+                "SELECT note FROM session_notes WHERE session_id = ? ORDER BY id", (session_id,)
+            )
+        ),
     )
     return facts, stored["ticks"]
 
@@ -222,9 +166,9 @@ def _mark(connection: sqlite3.Connection, session_id: int) -> tuple[Decimal | No
     return mark, seen[0] if seen else None
 
 
-def _profit_and_loss(connection: sqlite3.Connection, session_id: int, books: Books) -> ProfitAndLoss:
-    fees_drops = fees_paid(connection, session_id)
-    mark, mark_time = _mark(connection, session_id)
+def _profit_and_loss(
+    books: Books, fees_drops: int, mark: Decimal | None, mark_time: str | None
+) -> ProfitAndLoss:
     unrealised = fees = total = value = residue = None
     if mark is not None:
         unrealised = value_at(books.drops, mark) - books.cost
@@ -364,22 +308,6 @@ def _order_stats(connection: sqlite3.Connection, session_id: int) -> OrderStats:
     )
 
 
-def _gates(connection: sqlite3.Connection, session_id: int) -> tuple[GateCount, ...]:
-    # SQLite takes the bare column `detail` from the row that MAX(tick) found (lang_select.html, 3).
-    rows = connection.execute(
-        "SELECT gate.value ->> 'name' AS name, gate.value ->> 'side' AS side, "
-        "COUNT(DISTINCT tick) AS n, MAX(tick), gate.value ->> 'detail' AS detail "
-        "FROM ticks, json_each(ticks.gates) AS gate "
-        f"WHERE ticks.{TICKS_OF_SESSION} AND gates IS NOT NULL "
-        "GROUP BY 1, 2 ORDER BY n DESC, name, side",
-        (session_id,),
-    )
-    return tuple(
-        GateCount(name=name, side=side, ticks=count, last_detail=detail or "")
-        for name, side, count, _tick, detail in rows
-    )
-
-
 def _faults(connection: sqlite3.Connection, session_id: int) -> tuple[NamedCount, ...]:
     rows = connection.execute(
         "SELECT kind, COUNT(*) AS n, MAX(id), detail FROM feed_faults WHERE session_id = ? "
@@ -404,22 +332,35 @@ def _findings(connection: sqlite3.Connection, session_id: int) -> tuple[NamedCou
 
 
 def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSummary:
-    """Return the summary of `session` (an id, or `latest`).
+    """Return the summary of `session` (an id, or `latest`); raises as `summarize_with_data`."""
+    return summarize_with_data(connection, session)[0]
+
+
+def summarize_with_data(
+    connection: sqlite3.Connection, session: str | int
+) -> tuple[SessionSummary, SessionData]:
+    """Return the summary of `session` (an id, or `latest`) and the columns it was made from.
 
     Raises UsageError when there is no such session, StateError when the database cannot be read.
     """
     with one_moment(connection), localcontext() as context:
         context.prec = EXACT_DIGITS  # no sum of money below is ever rounded
         session_id = resolve_session(connection, session)
-        kinds, uptime = _tick_counts(connection, session_id)
+        data = read_session(connection, session_id, _quote_symbol(connection, session_id))
+        columns, made = data.columns, data.fills
+        kinds, uptime = _tick_counts(columns)
         facts, stored_ticks = _facts(connection, session_id, kinds)
-        books = keep_books(connection, session_id)
-        pnl = _profit_and_loss(connection, session_id, books)
-        touch = touch_stats(connection, session_id)
+        gates = read_gates(connection, session_id, uptime.ticks)
+        mark, mark_time = _mark(connection, session_id)
+        parts = None if mark is None else parts_of(connection, columns, mark)
+        books = keep_books(connection, session_id, *(() if parts is None else (parts.take,)))
+        pnl = _profit_and_loss(books, fees_paid(connection, session_id), mark, mark_time)
+        divided = None if parts is None else attribution(connection, columns, parts, pnl)
+        touch = touch_stats(columns)
         word = read_engine_word(connection, session_id)
         xrp, quote = _inventories(books, pnl.fees_drops, word, facts.quote_symbol)
         fills, faults = _fill_stats(connection, session_id), _faults(connection, session_id)
-        return SessionSummary(
+        summary = SessionSummary(
             facts=facts,
             xrp=xrp,
             quote=quote,
@@ -428,9 +369,19 @@ def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSumm
             orders=_order_stats(connection, session_id),
             uptime=uptime,
             touch=touch,
-            gates=_gates(connection, session_id),
+            gates=gates.counts,
             faults=faults,
             findings=_findings(connection, session_id),
+            attribution=divided,
+            execution=execution(
+                connection,
+                columns,
+                made,
+                gates,
+                mark=pnl.mark,
+                spread_captured=None if divided is None else divided.spread_captured,
+            ),
+            risk=risks(connection, columns, made, gates, facts=facts, found=data.limits),
             agreement=compare(
                 facts=facts,
                 stored_ticks=stored_ticks,
@@ -441,3 +392,4 @@ def summarize(connection: sqlite3.Connection, session: str | int) -> SessionSumm
                 word=word,
             ),
         )
+        return summary, data

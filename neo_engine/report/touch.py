@@ -1,10 +1,10 @@
 """Distance to touch of a session: how far behind the best price of others our offers stood.
 
 bid = (our_bid - best_bid) x 10000 / mid, ask = (best_ask - our_ask) x 10000 / mid, in bps: negative is
-behind the touch, zero at it, positive inside it. Each distance is computed again from the prices
-stored with the tick, whose 12 digits give it to a ten-millionth of a bps, and rounded half to even to 4
-decimals before it is counted. The median alone is found by SQL in the stored column, so that no list of
-all ticks is held in memory.
+behind the touch, zero at it, positive inside it. Each distance is computed again from the prices stored
+with the tick, whose 12 digits give it to a ten-millionth of a bps, and rounded half to even to 4 decimals
+before it is counted. Binary floats do so but where one falls so near to the middle of two such numbers that
+it could be rounded to the wrong one: there it is computed again in decimals.
 
 >>> distance_bps(Decimal("2.4995"), Decimal("2.5"), Decimal("2.5005"))
 Decimal('-1.9996')
@@ -12,17 +12,19 @@ Decimal('-1.9996')
 
 from __future__ import annotations
 
-import sqlite3
 from decimal import Decimal
 
-from neo_engine.domain.number import BPS, NEAREST, WORK, ZERO, parse_number
-from neo_engine.report.model import TOUCH_BUCKETS, TouchSide
-from neo_engine.state.queries import TICKS_OF_SESSION
+import numpy as np
+
+from neo_engine.domain.number import BPS, NEAREST, WORK
+from neo_engine.report.columns import Columns, Floats, Numbers, Snapshots, decimal_of
+from neo_engine.report.model import TouchSide
 
 WITHIN_BPS = Decimal(-2)
 _BOUNDS = (Decimal(2), Decimal(5), Decimal(10))
 _DIGITS = Decimal("0.0001")
-_COLUMNS = {"bid": "distance_to_bid_touch_bps", "ask": "distance_to_ask_touch_bps"}
+_SCALE = 10_000  # distances are counted in so many parts of a bps
+_UNSURE = 1e-4  # of such a part: far more than binary floats err by, in prices of 12 digits
 
 
 def distance_bps(better: Decimal, worse: Decimal, mid: Decimal) -> Decimal:
@@ -39,65 +41,50 @@ def bucket_of(distance: Decimal) -> int:
     return len(_BOUNDS)
 
 
-class _Side:
-    def __init__(self) -> None:
-        self.count = 0
-        self.within = 0
-        self.total = ZERO
-        self.buckets = [0] * len(TOUCH_BUCKETS)
+def distances(markets: Snapshots, side: str) -> tuple[Numbers, Numbers]:
+    """Return the distances of one side in 1/10,000 bps, and the places of their snapshots.
 
-    def add(self, distance: Decimal) -> None:
-        self.count += 1
-        self.within += distance >= WITHIN_BPS
-        self.total += distance
-        self.buckets[bucket_of(distance)] += 1
-
-
-def _median(connection: sqlite3.Connection, session_id: int, side: str) -> Decimal | None:
-    column = _COLUMNS[side]  # one of two constants: never text from outside
-    (count,) = connection.execute(
-        f"SELECT COUNT({column}) FROM market_snapshots WHERE {TICKS_OF_SESSION}", (session_id,)
-    ).fetchone()
-    if not count:
-        return None
-    rows = connection.execute(
-        f"SELECT {column} FROM market_snapshots WHERE {TICKS_OF_SESSION} AND {column} IS NOT NULL "
-        f"ORDER BY {column} LIMIT ?2 OFFSET ?3",
-        (session_id, 2 - count % 2, (count - 1) // 2),
-    ).fetchall()
-    middle = [Decimal(repr(value)) for (value,) in rows]
-    return WORK.divide(sum(middle, ZERO), Decimal(len(middle))).quantize(_DIGITS, rounding=NEAREST)
-
-
-def touch_stats(connection: sqlite3.Connection, session_id: int) -> tuple[TouchSide, TouchSide]:
-    """Return the figures of the bid and the ask, from `market_snapshots` read row by row."""
-    sides = {"bid": _Side(), "ask": _Side()}
-    rows = connection.execute(
-        "SELECT tick, best_bid, our_bid, best_ask, our_ask FROM market_snapshots "
-        f"WHERE {TICKS_OF_SESSION} AND mid IS NOT NULL AND (our_bid IS NOT NULL OR our_ask IS NOT NULL)",
-        (session_id,),
+    side: `bid` or `ask`. Only where our offer stood and the touch existed.
+    """
+    ours, touch = (
+        (markets.our_bid, markets.best_bid) if side == "bid" else (markets.best_ask, markets.our_ask)
     )
-    for tick, bid_text, our_bid, ask_text, our_ask in rows:
-        where = f"market_snapshots tick {tick}"
-        best_bid, best_ask = parse_number(bid_text, where), parse_number(ask_text, where)
-        mid = (best_bid + best_ask) / 2
-        if our_bid is not None:
-            sides["bid"].add(distance_bps(parse_number(our_bid, where), best_bid, mid))
-        if our_ask is not None:
-            sides["ask"].add(distance_bps(best_ask, parse_number(our_ask, where), mid))
-    bid, ask = (
-        TouchSide(
-            side=name,
-            measured_ticks=side.count,
-            within_2bps=side.within,
-            mean_bps=(
-                WORK.divide(side.total, Decimal(side.count)).quantize(_DIGITS, rounding=NEAREST)
-                if side.count
-                else None
-            ),
-            median_bps=_median(connection, session_id, name),
-            buckets=tuple(side.buckets),
-        )
-        for name, side in sides.items()
+    mid = markets.mid
+    places = np.flatnonzero(~np.isnan(ours) & ~np.isnan(touch) & (mid > 0))
+    parts = (ours[places] - touch[places]) * (float(BPS) * _SCALE) / mid[places]
+    rounded = np.rint(parts)
+    for unsure in np.flatnonzero(np.abs(np.abs(parts - rounded) - 0.5) < _UNSURE):
+        rounded[unsure] = _exactly(markets, ours, touch, int(places[unsure]))
+    return rounded.astype(np.int64), places
+
+
+def _exactly(markets: Snapshots, ours: Floats, touch: Floats, place: int) -> int:
+    mid = (decimal_of(markets.best_bid[place]) + decimal_of(markets.best_ask[place])) / 2
+    return int(distance_bps(decimal_of(ours[place]), decimal_of(touch[place]), mid) * _SCALE)
+
+
+def _mean(total: int, count: int) -> Decimal:
+    return WORK.divide(Decimal(total), Decimal(count * _SCALE)).quantize(_DIGITS, rounding=NEAREST)
+
+
+def _side(markets: Snapshots, side: str) -> TouchSide:
+    parts, _ = distances(markets, side)
+    count = len(parts)
+    behind = -parts
+    edges = [int(bound * _SCALE) for bound in _BOUNDS]
+    at_most = [int(np.count_nonzero(behind <= edge)) for edge in edges]
+    middle = np.sort(parts)[(count - 1) // 2 : count // 2 + 1]
+    return TouchSide(
+        side=side,
+        measured_ticks=count,
+        at_touch=int(np.count_nonzero(parts >= 0)),
+        within_2bps=int(np.count_nonzero(parts >= int(WITHIN_BPS * _SCALE))),
+        mean_bps=_mean(int(parts.sum()), count) if count else None,
+        median_bps=_mean(int(middle.sum()), len(middle)) if count else None,
+        buckets=tuple(high - low for low, high in zip([0, *at_most], [*at_most, count], strict=True)),
     )
-    return bid, ask
+
+
+def touch_stats(columns: Columns) -> tuple[TouchSide, TouchSide]:
+    """Return the figures of the bid and the ask."""
+    return _side(columns.markets, "bid"), _side(columns.markets, "ask")

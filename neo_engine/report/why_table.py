@@ -80,7 +80,10 @@ GATES: dict[str, GateText] = {
         DATA, "the source sent something unreadable", "look at its faults: table feed_faults"
     ),
     "UnhealthyNode": _gate(
-        DATA, "the server says that it is not in step", "use another server", "risk.max_unhealthy_ticks"
+        DATA,
+        "the server that is read is not in step: nothing fresh came from it for a while, or it is gone",
+        "nothing, if it ends with the next ledgers; else use another server",
+        "risk.max_unhealthy_ticks",
     ),
     "EmptySide": _gate(DATA, "nobody else bids, or nobody asks: there is no mid", "wait until others quote"),
     "Frozen": _gate(

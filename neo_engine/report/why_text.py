@@ -9,7 +9,7 @@ import msgspec
 from rich.text import Text
 
 from neo_engine.report.render_text import console_on, has_line_drawing, print_section
-from neo_engine.report.sections import Section
+from neo_engine.report.section import Section
 from neo_engine.report.why import Explanation, Held
 from neo_engine.report.why_steps import Step
 

@@ -2,10 +2,18 @@
 
 from neo_engine.risk.aggregate import RISK_GATE, STALE_GATE, assess, initial_state
 from neo_engine.risk.gate import ApprovalContext, Approved, Refused, approve, approve_all
-from neo_engine.risk.monitors.value import drawdown_of, minimum_peak
+from neo_engine.risk.monitors.value import (
+    MINIMUM_PEAK,
+    MINIMUM_PEAK_SHARE,
+    drawdown_of,
+    least_peak,
+    minimum_peak,
+)
 from neo_engine.risk.state import RiskAssessment, RiskObservation, RiskState
 
 __all__ = [
+    "MINIMUM_PEAK",
+    "MINIMUM_PEAK_SHARE",
     "RISK_GATE",
     "STALE_GATE",
     "ApprovalContext",
@@ -19,5 +27,6 @@ __all__ = [
     "assess",
     "drawdown_of",
     "initial_state",
+    "least_peak",
     "minimum_peak",
 ]

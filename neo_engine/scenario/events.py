@@ -6,20 +6,26 @@ sent past the engine, as a second program would. Amounts are units of the asset,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from neo_engine.domain.assets import XRP, Asset, Side
+from neo_engine.domain.clock import utc_text
 from neo_engine.domain.halt import HaltReason
-from neo_engine.domain.market import MarketSnapshot
-from neo_engine.domain.number import plain
-from neo_engine.ops.control import request_kill
+from neo_engine.domain.market import DataFault, MarketSnapshot
+from neo_engine.domain.number import ZERO, plain
+from neo_engine.domain.pause import Pause
+from neo_engine.ops.clock import iso
+from neo_engine.ops.control import pause_path, remove_pause, request_kill, request_pause
+from neo_engine.ports import VenueReport
 from neo_engine.rehearsal.party import Party
 from neo_engine.rehearsal.points import POINTS
+from neo_engine.rehearsal.world import LEDGER_SECONDS
 from neo_engine.risk.monitors.market import near_drops
-from neo_engine.scenario.stage import EventFailed, Stage
+from neo_engine.scenario.stage import Bend, EventFailed, Stage
 from neo_engine.scenario.table import event, taken
 from neo_engine.simulator.agents.hands import DROPS, TF_IMMEDIATE_OR_CANCEL, TF_SELL
 from neo_engine.simulator.agents.pool import TF_SINGLE_ASSET, PoolView
@@ -267,6 +273,41 @@ def kill(stage: Stage, *, reason: str = "the scenario pulls the kill switch") ->
 
 
 @event
+def pause(
+    stage: Stage, *, side: Literal["both", "bid", "ask"] = "both", reason: str = "the scenario pauses"
+) -> str:
+    """the operator closes quoting, on one side or on both"""
+    at = iso(stage.world.clock.utc_now())
+    path = request_pause(stage.db, Pause(side=side, by="operator", at=at, reason=reason))
+    return f"pause file {path.name}, side {side}"
+
+
+@event
+def resume(stage: Stage) -> str:
+    """the operator's pause ends"""
+    if not pause_path(stage.db).exists():
+        raise EventFailed("resume: nothing is paused")
+    remove_pause(stage.db)
+    return "the pause file is gone"
+
+
+@event
+def reference(stage: Stage, *, percent: Decimal = ZERO, ledgers: int = 1) -> str:
+    """another market's price, so many percent from the mid now, a row each ledger for so many of them"""
+    _, mid = _seen(stage)
+    if stage.reference is None:
+        raise EventFailed("reference: the scenario has no reference; say `reference: true`")
+    price = (mid * (1 + percent / 100)).quantize(CENT)
+    begin = max(stage.world.network.chain.header.close_time, stage.reference_until)
+    times = range(begin, begin + ledgers * LEDGER_SECONDS, LEDGER_SECONDS)
+    stage.reference_until = times[-1] + 1
+    rows = "".join(f"{utc_text(at)},{plain(price)}\n" for at in times)
+    with stage.reference.open("a", encoding="ascii") as file:
+        file.write(rows)
+    return f"{plain(price)}, {plain(percent)} % from the mid {plain(mid)}, for {ledgers} ledgers"
+
+
+@event
 def signal(stage: Stage, *, name: Literal["SIGINT", "SIGTERM"]) -> str:
     """the system asks the process to end"""
     reasons = {"SIGINT": HaltReason.INTERRUPTED_SIGINT, "SIGTERM": HaltReason.INTERRUPTED_SIGTERM}
@@ -286,29 +327,72 @@ def crash(stage: Stage, *, point: str = "submit.after", away_ledgers: int | None
 # what a true ledger never shows
 
 
+def _bent(snapshot_bent: Callable[[MarketSnapshot], MarketSnapshot]) -> Bend:
+    return lambda report: replace(report, snapshot=snapshot_bent(report.snapshot))
+
+
 def _crossed(snapshot: MarketSnapshot) -> MarketSnapshot:
     if snapshot.best_ask is None or not snapshot.bids:
         return snapshot
     price = snapshot.best_ask * Decimal("1.001")
     bids = (replace(snapshot.bids[0], price=price), *snapshot.bids[1:])
-    return replace(snapshot, bids=bids, best_bid=price)
+    return replace(snapshot, bids=bids, best_bid=price, mid=(price + snapshot.best_ask) / 2)
 
 
 def _price(value: str) -> Any:
     return lambda snapshot: replace(snapshot, best_bid=Decimal(value), mid=Decimal(value))
 
 
-BENDS: dict[str, Any] = {
+def _frozen(snapshot: MarketSnapshot) -> MarketSnapshot:
+    return replace(snapshot, faults=(*snapshot.faults, DataFault.FROZEN))
+
+
+BENDS: dict[str, Callable[[MarketSnapshot], MarketSnapshot]] = {
     "crossed": _crossed,
     "nan": _price("NaN"),
     "absurd": _price("1E+90"),
     "negative": _price("-1"),
+    "frozen": _frozen,
 }
 
 
-@event
-def bend(stage: Stage, *, how: Literal["crossed", "nan", "absurd", "negative"], ledgers: int = 1) -> str:
-    """the reports of this ledger and the next ones reach the engine bent"""
+def _for_ledgers(stage: Stage, ledgers: int, how: Bend) -> str:
     first = stage.world.ledger
-    stage.bend(first, first + ledgers - 1, BENDS[how])
-    return f"{how} in ledgers {first} to {first + ledgers - 1}"
+    stage.bend(first, first + ledgers - 1, how)
+    return f"in ledgers {first} to {first + ledgers - 1}"
+
+
+@event
+def bend(
+    stage: Stage, *, how: Literal["crossed", "nan", "absurd", "negative", "frozen"], ledgers: int = 1
+) -> str:
+    """the reports of this ledger and the next ones reach the engine bent"""
+    return f"{how} {_for_ledgers(stage, ledgers, _bent(BENDS[how]))}"
+
+
+@event
+def misreport(stage: Stage, *, asset: AssetName, amount: Decimal, ledgers: int = 1) -> str:
+    """the reports say that we hold more than we do, by an amount that no transaction explains"""
+
+    def more(report: VenueReport) -> VenueReport:
+        account = report.account
+        if asset == "XRP":
+            account = replace(account, balance_drops=account.balance_drops + int(amount * DROPS))
+        else:
+            account = replace(account, quote_balance=account.quote_balance + amount)
+        return replace(report, account=account)
+
+    return f"{plain(amount)} {asset} too much {_for_ledgers(stage, ledgers, more)}"
+
+
+@event
+def headroom(stage: Stage, *, percent: Decimal, ledgers: int = 1) -> str:
+    """no more than so many percent of the requests are left, as if others spent them from our address"""
+    if not 0 <= percent <= 100:
+        raise EventFailed(f"headroom: {percent} % is no share; give 0 to 100")
+
+    def less(report: VenueReport) -> VenueReport:
+        left = report.headroom
+        return replace(report, headroom=replace(left, requests=min(left.requests, percent)))
+
+    return f"{plain(percent)} % of the requests {_for_ledgers(stage, ledgers, less)}"

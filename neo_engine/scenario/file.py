@@ -6,7 +6,7 @@ is open when the session starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,10 @@ import msgspec
 import neo_engine.scenario.events  # fills the table
 from neo_engine.config import known_keys, live_keys, read_yaml
 from neo_engine.domain.errors import UsageError
+from neo_engine.domain.severity import Severity
 from neo_engine.rehearsal.world import LEDGER_SECONDS
+from neo_engine.report.why_table import GATES
+from neo_engine.risk.monitors import MONITORS
 from neo_engine.scenario.table import RESERVED, Deed, deed_of, names
 from neo_engine.simulator.agents.settings import DEFAULT_MARKET, markets
 from neo_engine.simulator.server.fault_schedule import KINDS
@@ -32,10 +35,12 @@ Quoting = Literal["both", "bid", "ask", "none"]
 _KEYS = frozenset(
     {
         *("title", "shows", "market", "seed", "ledgers", "account", "escalation", "charged", "base"),
-        *("config", "events", "expect"),
+        *("reference", "config", "events", "expect"),
     }
 )
-_TICK_KEYS = frozenset({"at", "from", "to", "quoting", "cause", "fills_min", "kind", "some"})
+_TICK_KEYS = frozenset(
+    {"at", "from", "to", "quoting", "cause", "gate", "reading", "says", "fills_min", "kind", "some"}
+)
 _CHANGED_HERE = frozenset(
     {
         *("pair.quote_issuer", "live.account", "live.network_id", "live.endpoints", "live.key_source"),
@@ -60,6 +65,13 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     deed: Deed
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a monitor finds. severity: the name of a Severity."""
+
+    monitor: str
+    severity: str
+
+
 class AtTick(msgspec.Struct, frozen=True, kw_only=True):
     """What must hold of the ticks of these ledgers: of every one, or of some. kind: of ticks looked at."""
 
@@ -67,6 +79,9 @@ class AtTick(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     quoting: Quoting | None
     cause: str | None
+    gate: str | None
+    reading: Said | None
+    says: tuple[str, ...]
     fills_min: int | None
     kind: str
     some: bool
@@ -91,6 +106,7 @@ class AtEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     codes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     orders: tuple[str, ...] = ()
+    log_once: tuple[str, ...] = ()
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +121,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     account: Account
     escalation: bool
     charged: bool
+    reference: bool
     document: Mapping[str, Any]
     events: tuple[Planned, ...]
     ticks: tuple[AtTick, ...]
@@ -120,6 +137,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     account: Account = Account()
     escalation: bool = False
     charged: bool = False
+    reference: bool = False
     base: str = BASE
     config: dict[str, Any] = {}
     events: list[dict[str, Any]] = []
@@ -159,6 +177,7 @@ def read_scenario(path: Path) -> Scenario:
         account=head.account,
         escalation=head.escalation,
         charged=head.charged,
+        reference=head.reference,
         document=_document(head, source),
         events=tuple(events),
         ticks=tuple(ticks),
@@ -190,9 +209,9 @@ def _converted(given: Any, form: Any, where: str) -> Any:
         raise UsageError(f"{where}: {error}; docs/scenarios.md has the keys") from error
 
 
-def _ledger(given: object, where: str, ledgers: int) -> int:
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= ledgers:
-        raise UsageError(f"{where}: {given!r} must be a ledger of the scenario, 1 to {ledgers}")
+def _ledger(given: object, where: str, ledgers: int, *, first: int = 1) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not first <= given <= ledgers:
+        raise UsageError(f"{where}: {given!r} must be a ledger of the scenario, {first} to {ledgers}")
     return given
 
 
@@ -202,12 +221,13 @@ def _event(given: Mapping[str, Any], where: str, ledgers: int) -> Planned:
         raise UsageError(f"{where}.do: must name an event; there are {', '.join(names())}")
     at = _ledger(given.get("at"), f"{where}.at", ledgers)
     usual = 0.0 if name in KINDS else EVENT_SECONDS
-    seconds = given.get("seconds", usual)
+    own = name in KINDS and "seconds" in KINDS[name].parameters  # `seconds` says how late replies are
+    seconds = usual if own else given.get("seconds", usual)
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float, Decimal)):
         raise UsageError(f"{where}.seconds: must be a number of seconds after the ledger opened")
     if not 0 <= seconds < LEDGER_SECONDS:
         raise UsageError(f"{where}.seconds: {seconds} must be 0 to below {LEDGER_SECONDS}")
-    rest = {key: value for key, value in given.items() if key not in RESERVED}
+    rest = {key: value for key, value in given.items() if key not in RESERVED or (own and key == "seconds")}
     return Planned(at=at, seconds=float(seconds), name=name, deed=deed_of(name, rest, where))
 
 
@@ -215,26 +235,47 @@ def _at_tick(given: Mapping[str, Any], where: str, ledgers: int) -> AtTick:
     _known(given, _TICK_KEYS, where)
     if ("at" in given) == ("from" in given) or ("from" in given) != ("to" in given):
         raise UsageError(f"{where}: give `at`, or `from` and `to`, or `end`")
-    first = _ledger(
-        given.get("at", given.get("from")), f"{where}.{'at' if 'at' in given else 'from'}", ledgers
-    )
-    last = _ledger(given.get("to", first), f"{where}.to", ledgers)
+    kind = _converted(given.get("kind", "ledger"), Literal["ledger", "silence", "fault"], f"{where}.kind")
+    least = 1 if kind == "ledger" else 0  # silences before ledger 1 are about the one before it
+    begin = "at" if "at" in given else "from"
+    first = _ledger(given.get(begin), f"{where}.{begin}", ledgers, first=least)
+    last = _ledger(given.get("to", first), f"{where}.to", ledgers, first=least)
     if last < first:
         raise UsageError(f"{where}.to: {last} lies before `from` {first}; swap them")
     quoting = _converted(given.get("quoting"), Quoting | None, f"{where}.quoting")
     cause = _converted(given.get("cause"), str | None, f"{where}.cause")
+    gate = _one_of(_converted(given.get("gate"), str | None, f"{where}.gate"), GATES, f"{where}.gate")
+    says = _converted(given.get("says", ()), tuple[str, ...], f"{where}.says")
     fills = _converted(given.get("fills_min"), int | None, f"{where}.fills_min")
-    if quoting is None and cause is None and fills is None:
-        raise UsageError(f"{where}: expects nothing; give quoting, cause or fills_min")
+    reading = _said(given.get("reading"), f"{where}.reading")
+    if not says and all(one is None for one in (quoting, cause, gate, reading, fills)):
+        raise UsageError(f"{where}: expects nothing; give quoting, cause, gate, reading, says or fills_min")
     return AtTick(
         first=first,
         last=last,
         quoting=quoting,
         cause=cause,
+        gate=gate,
+        reading=reading,
+        says=says,
         fills_min=fills,
-        kind=_converted(given.get("kind", "ledger"), Literal["ledger", "silence", "fault"], f"{where}.kind"),
+        kind=kind,
         some=_converted(given.get("some", False), bool, f"{where}.some"),
     )
+
+
+def _one_of(name: str | None, known: Iterable[str], where: str) -> str | None:
+    if name is not None and name not in known:
+        raise UsageError(f"{where}: no {name!r}; there are {', '.join(known)}")
+    return name
+
+
+def _said(given: Any, where: str) -> Said | None:
+    said: Said | None = _converted(given, Said | None, where)
+    if said is not None:
+        _one_of(said.monitor, [one.name for one in MONITORS], f"{where}.monitor")
+        _one_of(said.severity, [one.name for one in Severity], f"{where}.severity")
+    return said
 
 
 def _document(head: _Head, source: str) -> dict[str, Any]:
@@ -258,4 +299,6 @@ def _document(head: _Head, source: str) -> dict[str, Any]:
         for name in parents:
             section = section.setdefault(name, {})
         section[last] = value
+    if head.reference and "reference.source" in head.config:
+        raise UsageError(f"{source}: reference: gives reference.source a file; leave one of the two out")
     return document

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.severity import Severity
-from neo_engine.report.summary import one_moment
+from neo_engine.report.choose import one_moment
 from neo_engine.report.why import Engine, Explanation, explain
 from neo_engine.report.why_rows import LATEST, Session, Tick, find_session, find_tick
 from neo_engine.report.why_table import STOPPING
@@ -33,7 +34,10 @@ _SHOWN_MAX = 3  # ticks that are told of a broken expectation
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine did at one tick. ledger: of the scenario. causes: every name that is one here."""
+    """What the engine did at one tick. ledger: of the scenario. causes: every name that is one here.
+
+    gates: all that fired. readings: monitor -> the severity it stored last, those left out that stored none.
+    """
 
     session: int
     ledger: int
@@ -43,6 +47,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     half_spread_bps: Decimal | None
     cause: str | None
     causes: tuple[str, ...]
+    gates: tuple[str, ...]
+    readings: dict[str, str]
     verdict: str
     placed: int
     kept: int
@@ -64,12 +70,15 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario's ticks, its end, and what did not hold."""
+    """A scenario's ticks, its end, and what did not hold. named: the causes, gates and readings that were
+    expected and found.
+    """
 
     ticks: tuple[Shown, ...]
     halt: str
     detail: str
     broken: tuple[Broken, ...]
+    named: tuple[str, ...]
 
 
 def judge(scenario: Scenario, played: Played, db: Path) -> Judged:
@@ -82,12 +91,34 @@ def judge(scenario: Scenario, played: Played, db: Path) -> Judged:
             for one in played.done
             if one.failed
         ]
+        named: list[str] = []
         for expected in scenario.ticks:
-            broken += _tick_faults(expected, ticks)
-        broken += _end_faults(scenario.end, connection, last, ticks, played)
+            faults = _tick_faults(expected, ticks)
+            broken += faults
+            named += [] if faults else names_of(expected)
+        faults = _end_faults(scenario.end, connection, last, ticks, played)
+        broken += faults
+        named += [] if faults else names_of(scenario.end)
     return Judged(
-        ticks=ticks, halt=last.halt_reason or "", detail=last.halt_detail or "", broken=tuple(broken)
+        ticks=ticks,
+        halt=last.halt_reason or "",
+        detail=last.halt_detail or "",
+        broken=tuple(broken),
+        named=tuple(dict.fromkeys(named)),
     )
+
+
+def names_of(expected: AtTick | AtEnd) -> list[str]:
+    """Return what an item expects: causes (with the words of `says`), gates, readings above NORMAL."""
+    if isinstance(expected, AtEnd):
+        halt = None if expected.halt == HaltReason.DURATION_ELAPSED.value else expected.halt
+        return [one for one in (halt, expected.cause) if one not in (None, NONE)]
+    said = expected.reading
+    quoted = f" ({'; '.join(expected.says)})" if expected.says else ""
+    cause = "" if expected.cause in (None, NONE) else f"{expected.cause}{quoted}"
+    words = [one for one in (cause, expected.gate) if one]
+    told = said is not None and said.severity != Severity.NORMAL.name
+    return words + ([f"{said.monitor} {said.severity}"] if said and told else [])
 
 
 # ticks
@@ -102,13 +133,29 @@ def _ticks(connection: sqlite3.Connection, played: Played) -> Iterable[Shown]:
     for session in _sessions(connection):
         if session.first_tick is None or session.last_tick is None:
             continue
+        said = _readings(connection, session)
+        readings: dict[str, str] = {}
         for number in range(session.first_tick, session.last_tick + 1):
             tick = find_tick(connection, session, number)
             told = explain(connection, session, tick, NOBODY, now=False)
-            yield _shown(session, tick, told, played.first_index)
+            readings = {**readings, **said.get(number, {})}
+            yield _shown(session, tick, told, played.first_index, readings)
 
 
-def _shown(session: Session, tick: Tick, told: Explanation, first_index: int) -> Shown:
+def _readings(connection: sqlite3.Connection, session: Session) -> dict[int, dict[str, str]]:
+    """Return tick -> monitor -> severity, of the rows that a session stored."""
+    found: dict[int, dict[str, str]] = {}
+    for row in connection.execute(
+        "SELECT tick, monitor, severity FROM monitor_readings WHERE session_id = ? ORDER BY id",
+        (session.session_id,),
+    ):
+        found.setdefault(row["tick"], {})[row["monitor"]] = row["severity"]
+    return found
+
+
+def _shown(
+    session: Session, tick: Tick, told: Explanation, first_index: int, readings: dict[str, str]
+) -> Shown:
     return Shown(
         session=session.session_id,
         ledger=tick.ledger_index - first_index + 1,
@@ -118,6 +165,8 @@ def _shown(session: Session, tick: Tick, told: Explanation, first_index: int) ->
         half_spread_bps=tick.half_spread_bps,
         cause=told.cause,
         causes=causes_of(tick, told),
+        gates=tuple(dict.fromkeys(gate.name for gate in tick.gates)),
+        readings=readings,
         verdict=told.verdict.partition(": ")[2],
         placed=tick.placed,
         kept=tick.kept,
@@ -158,6 +207,10 @@ def _tick_faults(expected: AtTick, ticks: Sequence[Shown]) -> list[Broken]:
 def _expected(expected: AtTick) -> str:
     words = [f"quoting {expected.quoting}"] if expected.quoting else []
     words += [f"cause {expected.cause}"] if expected.cause else []
+    words += [f"gate {expected.gate}"] if expected.gate else []
+    said = expected.reading
+    words += [f"monitor {said.monitor} at {said.severity}"] if said else []
+    words += [f"a verdict with {text!r}" for text in expected.says]
     words += [f"{expected.fills_min} fills or more"] if expected.fills_min is not None else []
     return " and ".join(words) + (" at one of them" if expected.some else "")
 
@@ -166,6 +219,13 @@ def _holds(expected: AtTick, tick: Shown) -> bool:
     if expected.quoting is not None and tick.quoting != expected.quoting:
         return False
     if expected.fills_min is not None and tick.fills < expected.fills_min:
+        return False
+    if expected.gate is not None and expected.gate not in tick.gates:
+        return False
+    said = expected.reading
+    if said is not None and tick.readings.get(said.monitor, Severity.NORMAL.name) != said.severity:
+        return False
+    if not all(text in tick.verdict for text in expected.says):
         return False
     if expected.cause == NONE:
         return not tick.causes
@@ -210,6 +270,9 @@ def _end_faults(
     ):
         missing = [one for one in wanted if one not in stored]
         check(what, ", ".join(missing), ", ".join(sorted(stored)) or "none", holds=not missing)
+    for text in end.log_once:
+        lines = [line for line in played.log if text in line]
+        check("log", f"one line with {text!r}", f"{len(lines)} of them", holds=len(lines) == 1)
     return broken
 
 

@@ -6,11 +6,10 @@ and a scenario in which one failed does not hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec.structs import replace
 
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.errors import NeoError
@@ -21,7 +20,7 @@ from neo_engine.ports import Exchange, VenueReport
 from neo_engine.rehearsal.points import Crash
 from neo_engine.rehearsal.world import Rehearsal
 
-Bend = Callable[[MarketSnapshot], MarketSnapshot]
+Bend = Callable[[VenueReport], VenueReport]
 
 
 class EventFailed(NeoError):
@@ -45,11 +44,12 @@ class Between:
         self._stage = stage
 
     def advance(self, update: LedgerUpdate) -> VenueReport:
-        """Report the ledger, its snapshot bent if that is asked for."""
+        """Report the ledger, bent as the events ask for."""
         report = self._exchange.advance(update)
         self._stage.snapshot = report.snapshot
-        bend = self._stage.bend_of(update.ledger_index)
-        return report if bend is None else replace(report, snapshot=bend(report.snapshot))
+        for bend in self._stage.bends_of(update.ledger_index):
+            report = bend(report)
+        return report
 
     def prepare(
         self, commands: Sequence[Command], ledger_index: int, *, urgent: bool = False
@@ -79,14 +79,19 @@ class Between:
 
 
 class Stage:
-    """See the module. snapshot: the market as the engine's exchange reported it last, not bent."""
+    """See the module. snapshot: the market as the engine's exchange reported it last, not bent.
 
-    def __init__(self, world: Rehearsal, db: Path) -> None:
+    reference: the file of another market's prices, None where the scenario has none.
+    """
+
+    def __init__(self, world: Rehearsal, db: Path, reference: Path | None) -> None:
         self.world = world
         self.db = db
+        self.reference = reference
         self.snapshot: MarketSnapshot | None = None
         self.done: list[Done] = []
         self.crash_at: str | None = None
+        self.reference_until = 0  # the earliest time of the next row
         self.away_ledgers = 0  # between the crash and the next start
         self._bends: list[tuple[int, int, Bend]] = []
 
@@ -98,9 +103,9 @@ class Stage:
         """Have the reports of these ledgers of the world bent."""
         self._bends.append((self.world.index_of(first), self.world.index_of(last), how))
 
-    def bend_of(self, ledger_index: int) -> Bend | None:
-        """Return how the report of a ledger is bent, None for not at all."""
-        return next((how for first, last, how in self._bends if first <= ledger_index <= last), None)
+    def bends_of(self, ledger_index: int) -> Iterator[Bend]:
+        """Yield how the report of a ledger is bent, in the order of the events."""
+        yield from (how for first, last, how in self._bends if first <= ledger_index <= last)
 
     def point(self, name: str) -> None:
         """Crash at the point that an event named. Raises Crash."""

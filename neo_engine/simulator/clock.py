@@ -32,6 +32,10 @@ class SimulatedClock:
         """Return the simulated wall clock's time in UTC."""
         return self._began + timedelta(seconds=self._now)
 
+    def set_wall(self, seconds: float) -> None:
+        """Set the wall clock so much forward (back, if negative), as an operator or a time server does."""
+        self._began += timedelta(seconds=seconds)
+
     def monotonic(self) -> float:
         """Return the seconds since the start."""
         return self._now

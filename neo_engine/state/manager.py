@@ -21,6 +21,8 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec.structs import astuple
+
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import InvariantViolation, StateError
@@ -52,7 +54,16 @@ from neo_engine.state.rows import (
     intent_batch,
     outcome_batch,
 )
-from neo_engine.state.statements import INSERT_CAPITAL, STATE, STATEMENTS, UPSERT_STATE, XRP, Statement
+from neo_engine.state.statements import (
+    INSERT_CAPITAL,
+    INSERT_NOTE,
+    INSERT_SESSION,
+    STATE,
+    STATEMENTS,
+    UPSERT_STATE,
+    XRP,
+    Statement,
+)
 from neo_engine.state.waiting import waiting_event
 
 __all__ = ["StateManager", "StateOptions", "options_of"]
@@ -186,26 +197,7 @@ class StateManager:
             return session_id
 
     def _insert_session(self, start: SessionStart, highest: int) -> int:
-        cursor = self._connection.execute(
-            "INSERT INTO sessions (mode, feed, pair, account, recording, speed, seed, started_at, "
-            "config_json, config_hash, engine_version, pid, first_order) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                start.mode,
-                start.feed,
-                start.pair,
-                start.account,
-                start.recording,
-                start.speed,
-                start.seed,
-                start.started_at,
-                start.config_json,
-                start.config_hash,
-                start.engine_version,
-                start.pid,
-                highest,
-            ),
-        )
+        cursor = self._connection.execute(INSERT_SESSION, (*astuple(start), highest))
         if cursor.lastrowid is None:
             raise InvariantViolation("SQLite gave the new session no row id")
         return cursor.lastrowid
@@ -378,6 +370,13 @@ class StateManager:
             with transaction(self._connection, self.path, "storing a capital event"):
                 done = self._connection.execute(INSERT_CAPITAL + " ON CONFLICT DO NOTHING", row)
             return done.rowcount == 1
+
+    def add_note(self, session_id: int, note: str, created_at: str) -> bool:
+        """Keep the operator's note on a session; return False when there is no such session."""
+        with self._lock:
+            self._usable()
+            with transaction(self._connection, self.path, "storing a note"):
+                return self._connection.execute(INSERT_NOTE, (created_at, note, session_id)).rowcount == 1
 
     def settled_capital(self) -> frozenset[str]:
         """Return the ids of the operator's requests that some session has applied or refused."""

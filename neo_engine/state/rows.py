@@ -21,7 +21,7 @@ from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import InvariantViolation
 from neo_engine.domain.fills import Fill
-from neo_engine.domain.market import Level, MarketSnapshot
+from neo_engine.domain.market import Level, MarketSnapshot, is_price
 from neo_engine.domain.number import NEAREST, issued, plain, xrp_from_drops
 from neo_engine.domain.orders import Order, PreparedTransaction, Quote, TransactionKind, TransactionOutcome
 from neo_engine.domain.records import MULTIPLIERS, CapitalRecord, IntentRecord, OutcomeRecord, Touch
@@ -117,6 +117,15 @@ def _text(value: Decimal | None) -> str | None:
 
 def _price(value: Decimal | None) -> str | None:
     return None if value is None else exact(_SHOWN.plus(value))
+
+
+def _usable(value: Decimal | None) -> str | None:
+    """Return a price of the market; None for one that is no price, of which the gate BadNumber tells.
+
+    >>> _usable(Decimal("2.19")), _usable(Decimal("NaN")), _usable(Decimal("1E+90"))
+    ('2.19', None, None)
+    """
+    return None if value is None or not is_price(value) else _price(value)
 
 
 def _decided(value: Decimal | None) -> str | None:
@@ -224,8 +233,8 @@ def _snapshot_row(snapshot: MarketSnapshot, record: IntentRecord, session: Numbe
         session.session_id << TICK_BITS | record.tick,
         session.session_id,
         record.tick,
-        _price(snapshot.best_bid),
-        _price(snapshot.best_ask),
+        _usable(snapshot.best_bid),
+        _usable(snapshot.best_ask),
         None if pool is None else pool.base_drops,
         None if pool is None else _price(pool.quote),
         None if pool is None else pool.trading_fee,
@@ -313,7 +322,7 @@ def _fill_row(fill: Fill, record: IntentRecord, session: Numbering) -> Row:
         exact(fill.quote_balance_delta),
         exact(fill.rounding),
         exact(issued(fill.price, NEAREST)),
-        None if record.snapshot is None else _price(record.snapshot.mid),
+        None if record.snapshot is None else _usable(record.snapshot.mid),
         fill.offer_sequence,
     )
 

@@ -38,6 +38,16 @@ _RESULT = (
     "result = ?{0}, ledger_index = ?{1}, transaction_index = ?{2}, fee_drops = ?{3}, "
     "result_session = nullif(?{4}, session_id)"
 )
+#: The fields of a SessionStart in their order, and the highest order before it.
+INSERT_SESSION = _insert(
+    "sessions",
+    "mode, feed, pair, account, recording, speed, seed, started_at, config_json, config_hash, "
+    "engine_version, pid, hypothesis, first_order",
+)
+INSERT_NOTE = (
+    "INSERT INTO session_notes (session_id, created_at, note) "
+    "SELECT session_id, ?, ? FROM sessions WHERE session_id = ?"
+)
 INSERT_CAPITAL = _insert("capital_events", _CAPITAL)
 UPSERT_STATE = (
     _insert("engine_state", "key, value, updated_at")
@@ -91,7 +101,7 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         name="order_updates",
         sql="UPDATE orders SET filled_xrp = ?, filled_rlusd = ?, status = ?, closed_ledger = ?, "
-        "submit_tx_hash = ?, offer_sequence = ?, last_ledger_sequence = ?, "
+        "submit_tx_hash = coalesce(?, submit_tx_hash), offer_sequence = ?, last_ledger_sequence = ?, "
         "result_code = ?, failure_reason = ? WHERE id = ?",
         every=True,
     ),

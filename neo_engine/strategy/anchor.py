@@ -22,13 +22,11 @@ import msgspec
 
 from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.amm import Pool, fee_band, spot_price
+from neo_engine.domain.market import is_price
 from neo_engine.domain.number import BPS, MAX_DROPS, ONE, ZERO
 
 CLOB = "clob"
 POOL = "pool"
-#: Prices outside this range are no prices (RLUSD per XRP; generous for any token of any pair).
-PRICE_MIN = Decimal("1E-15")
-PRICE_MAX = Decimal("1E15")
 #: The largest issued amount the ledger can hold (rippled STAmount: 9999999999999999 x 10^80).
 QUOTE_MAX = Decimal("9999999999999999E80")
 POOL_FEE_MAX = 1000  # 1 %, the most the ledger lets a pool charge (xrpl.org, AMMCreate)
@@ -50,11 +48,6 @@ class AnchorView(msgspec.Struct, frozen=True, kw_only=True):
     pool_high: Decimal | None
     outside_bps: Decimal
     outside_ticks: int
-
-
-def is_price(value: Decimal | None) -> bool:
-    """Return True for a finite price between PRICE_MIN and PRICE_MAX."""
-    return value is not None and value.is_finite() and PRICE_MIN < value < PRICE_MAX
 
 
 def is_empty_pool(pool: Pool) -> bool:

@@ -19,11 +19,11 @@ from decimal import Decimal
 from neo_engine.config import Config
 from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.amm import Pool
-from neo_engine.domain.market import DataFault, MarketSnapshot
+from neo_engine.domain.market import DataFault, MarketSnapshot, is_price
 from neo_engine.domain.number import BPS, ZERO, plain, xrp_from_drops
 from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import Accounts, Gate
-from neo_engine.strategy.anchor import AnchorView, is_empty_pool, is_price, is_sound_pool
+from neo_engine.strategy.anchor import AnchorView, is_empty_pool, is_sound_pool
 from neo_engine.strategy.toxicity import Flow
 
 WARMUP = "Warmup"

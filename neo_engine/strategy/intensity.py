@@ -36,9 +36,8 @@ from msgspec.structs import replace
 
 from neo_engine.config_sections import GlftConfig
 from neo_engine.domain.assets import Side
-from neo_engine.domain.market import MarketTrade
+from neo_engine.domain.market import MarketTrade, is_price
 from neo_engine.domain.number import BPS, ZERO
-from neo_engine.strategy.anchor import is_price
 
 DEPTH_MAX = Decimal(20)
 BLOCKS = 12

@@ -29,9 +29,8 @@ import msgspec
 
 from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.assets import Side
-from neo_engine.domain.market import MarketTrade
+from neo_engine.domain.market import MarketTrade, is_price
 from neo_engine.domain.number import BPS, MAX_DROPS, ONE, ZERO
-from neo_engine.strategy.anchor import is_price
 from neo_engine.strategy.chain import rise
 from neo_engine.strategy.volatility import GAP_LEDGERS_MAX
 

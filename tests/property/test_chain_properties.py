@@ -15,7 +15,6 @@ from neo_engine.domain.headroom import FULL, WHOLE, Headroom, quota
 from neo_engine.domain.market import MarketTrade
 from neo_engine.domain.number import ONE, ZERO
 from neo_engine.domain.records import MULTIPLIERS
-from neo_engine.domain.reference import ReferencePrice
 from neo_engine.strategy import chain
 from neo_engine.strategy.engine import StrategyResult, evaluate, initial_state, with_fills
 from tests.unit import core_values as core
@@ -120,9 +119,8 @@ def test_no_history_and_no_configuration_leads_out_of_the_limits(
         )
         fill = core.fill(core.order(1, "bid-1", "2", 5 * XRP), 5 * XRP, ledger=index)
         state = with_fills(state, (fill,) if is_filled else ())
-        reference = None if age is None else ReferencePrice(price=mid, age_ledgers=age)
         headroom = Headroom(requests=percent, slots=WHOLE, fees=WHOLE)
-        result = evaluate(state, snapshot, accounts, config, headroom=headroom, reference=reference)
+        result = evaluate(state, snapshot, accounts, config, headroom=headroom, reference_age=age)
         assert_composed(result, config)
         state = result.state
 

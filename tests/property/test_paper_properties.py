@@ -281,7 +281,14 @@ def configuration(name: str) -> Config:
     if name == "short-lived":
         return changed("execution", config, offer_lifetime_seconds=30, offer_refresh_seconds=8)
     if name == "tight":
-        return changed("strategy", config, base_offset_bps=Decimal("0.5"), half_spread_min_bps=Decimal("0.1"))
+        # Such quotes earn less than a hostile market's takers gain: with the flow known they would be closed.
+        return changed(
+            "strategy",
+            config,
+            base_offset_bps=Decimal("0.5"),
+            half_spread_min_bps=Decimal("0.1"),
+            toxicity_min_trades=1_000_000,
+        )
     return config
 
 

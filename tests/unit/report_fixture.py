@@ -100,7 +100,7 @@ BOOKS = {
     ),
 }
 
-_SESSION = (
+SESSION = (
     "INSERT INTO sessions (session_id, mode, feed, pair, account, recording, speed, seed, started_at, "
     "ended_at, halt_reason, halt_detail, config_json, config_hash, engine_version, pid, first_ledger, "
     "last_ledger, market_start, market_end, ticks, fingerprint, summary_json) VALUES ("
@@ -278,7 +278,7 @@ def build_small(path: Path, *, ended: bool = True) -> None:
     """Write the small session (id 1) to a new database at `path`."""
     connection = new_database(path)
     connection.execute("BEGIN")
-    connection.execute(_SESSION, session_row(1, ended=ended, ticks=10, summary=SUMMARY))
+    connection.execute(SESSION, session_row(1, ended=ended, ticks=10, summary=SUMMARY))
     _insert_ticks(connection)
     _insert_orders(connection)
     _insert_fills(connection)
@@ -333,7 +333,7 @@ def build_large(path: Path, ticks: int) -> None:
     """Write a session of `ticks` waves, a fill every 40 ticks, at `path`; its sums mean nothing."""
     connection = new_database(path)
     connection.execute("BEGIN")
-    connection.execute(_SESSION, session_row(1, ended=False, ticks=ticks, summary={}))
+    connection.execute(SESSION, session_row(1, ended=False, ticks=ticks, summary={}))
     for tick_row, snapshot_row in _large_rows(ticks):
         connection.execute(_TICK, tick_row)
         connection.execute(_SNAPSHOT, snapshot_row)

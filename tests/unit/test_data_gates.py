@@ -6,6 +6,7 @@ Limits of the monitors beside it are put out of the way, so that the gate is see
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
@@ -120,6 +121,21 @@ def test_a_server_that_stays_out_of_step_ends_the_session() -> None:
         state = decision.state
         halts.append(None if decision.halt is None else decision.halt.reason.value)
     assert halts == [None] * 14 + ["risk_gateway_unhealthy"]
+
+
+@pytest.mark.parametrize("mid", [D("NaN"), D(-1), D("1E+90")])
+def test_a_price_that_only_the_gate_refuses_counts_as_untrusted_data(mid: Decimal) -> None:
+    bad = replace(SOUND, best_bid=mid, mid=mid)
+    assert bad.faults == ()
+    decision = looked(bad)
+    refused(decision, "BadNumber")
+    assert decision.state.risk.unhealthy_data.count == 1
+
+
+def test_an_empty_side_that_only_the_gate_finds_does_not_count() -> None:
+    decision = looked(replace(SOUND, asks=(), best_ask=None, mid=None))
+    assert decision.quoting == "none"
+    assert decision.state.risk.unhealthy_data.count == 0
 
 
 # CrossedBook, Gap, BadNumber

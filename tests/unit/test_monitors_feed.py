@@ -78,7 +78,15 @@ def test_without_attempts_allowed_a_lost_connection_halts_like_any_silence() -> 
 def test_a_network_that_stands_still_is_told_and_never_kills(age: int, severity: Severity) -> None:
     reading = said(silent(age), "ledger_stall")
     assert reading.severity is severity
-    assert ("the network stands still, not our connection" in reading.detail) is (severity is P)
+    assert ("though connected: the network or the servers stand still" in reading.detail) is (severity is P)
+    assert "the gateway says" not in reading.detail
+
+
+def test_a_ledger_that_cannot_be_had_is_told_from_a_network_that_stands_still() -> None:
+    link = Link(attempts=0, unhealthy="stale: no whole ledgers for 12.0 s")
+    reading = said(judge(seen(link=link), config=LIVE, now=NOW + 12), "ledger_stall")
+    assert reading.severity is P
+    assert reading.detail.endswith("; the gateway says: stale: no whole ledgers for 12.0 s")
 
 
 @pytest.mark.parametrize("attempts", [1, 99])

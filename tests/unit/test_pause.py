@@ -195,7 +195,7 @@ def test_without_a_ledger_only_a_pause_of_both_sides_pulls(
 
 def following(number: int) -> Observation:
     """The ledgers after the first one, four seconds apart."""
-    market = core.snapshot(ledger_index=1001 + number)
+    market = core.snapshot(ledger_index=1001 + number, close_time=core.NOW + 4 * number)
     return seen(report=report(market), ledger_index=1001 + number, close_time=core.NOW + 4 * number)
 
 

@@ -7,12 +7,15 @@ import struct
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neo_engine.report.plots import INVENTORY_FILE, PRICES_FILE, ReportError, plot_session, write_file
-from neo_engine.report.series import Thinner, holdings_series, market_series
+from neo_engine.report.data import read_session
+from neo_engine.report.files import ReportError, write_file
+from neo_engine.report.plots import INVENTORY_FILE, PRICES_FILE, plot_session
+from neo_engine.report.series import holdings_series, market_series, thin
 from neo_engine.state.queries import open_readonly
 from tests.unit.report_fixture import build_large, build_small, new_database
 
@@ -20,10 +23,7 @@ VALUES = st.lists(st.none() | st.integers(-1000, 1000), max_size=300)
 
 
 def thinned(values: list[int | None], limit: int) -> list[tuple[int, float]]:
-    thin = Thinner(limit=limit, rows=len(values))
-    for at, value in enumerate(values):
-        thin.add(at, value)
-    return thin.points()
+    return thin(np.arange(len(values)), np.array(values, dtype=np.float64), limit)
 
 
 @given(values=VALUES, limit=st.integers(2, 40))
@@ -53,7 +53,8 @@ def test_a_gap_breaks_the_line_once() -> None:
 def test_the_series_of_a_session_are_its_rows(tmp_path: Path) -> None:
     build_small(tmp_path / "neo.db")
     with closing(open_readonly(tmp_path / "neo.db")) as connection:
-        market, holdings = market_series(connection, 1), holdings_series(connection, 1)
+        data = read_session(connection, 1, "RLUSD")
+    market, holdings = market_series(data.columns, data.fills), holdings_series(data.columns, data.limits)
     assert [value for _, value in market.buys] == [1.99]
     assert [value for _, value in market.sells] == [2.02, 2.01]
     assert market.sells_bps[0][1] == pytest.approx(100)  # 2.02 against a mid of 2
@@ -82,7 +83,7 @@ def test_both_pictures_can_be_drawn_of_any_session(tmp_path: Path, ticks: int) -
                 "VALUES (1, 'paper', 'recorded', '2026-01-02T04:00:00Z', '0.1.0')"
             )
     with closing(open_readonly(path)) as connection:
-        files = plot_session(connection, 1, "NEO session 1", "RLUSD")
+        files = plot_session(read_session(connection, 1, "RLUSD"), "NEO session 1")
     assert set(files) == {PRICES_FILE, INVENTORY_FILE}
     assert all(size_of(png) >= (1000, 800) for png in files.values())
 

@@ -13,8 +13,9 @@ import pytest
 
 from neo_engine.domain.errors import StateError, UsageError
 from neo_engine.report.accounts import Books, part_of
+from neo_engine.report.choose import list_sessions
 from neo_engine.report.model import SessionSummary
-from neo_engine.report.summary import list_sessions, summarize
+from neo_engine.report.summary import summarize
 from neo_engine.report.touch import bucket_of, distance_bps
 from neo_engine.state.queries import open_readonly
 from tests.unit.report_fixture import SUMMARY, build_small, new_database

@@ -61,6 +61,27 @@ def test_one_that_does_not_hold_ends_with_4_and_says_which(
     assert "NOT as expected: ledgers 3 to 5: expected quoting none, found ledger 3: both" in out
 
 
+def test_several_end_with_a_table_of_one_line_each(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        GOOD.replace("A trial", "Another")
+        .replace("quoting: both", "quoting: none")
+        .replace("expect:", "expect:\n  - {at: 1, cause: Warmup}"),
+        encoding="utf-8",
+    )
+    assert run(good, bad) == 4
+    lines = capsys.readouterr().out.splitlines()[-5:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:4]]
+    assert cells[0] == ["file", "symptom", "what why named", "held"]
+    assert cells[2] == [str(good), "A trial", "none was expected", "yes"]
+    assert cells[3] == [str(bad), "Another", "Warmup", "NO"]
+    assert lines[4] == "1 of 2 hold"
+    assert run(good) == 0
+    assert "what why named" not in capsys.readouterr().out
+
+
 def test_a_bad_file_ends_with_2_before_anything_is_played(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,63 @@ def test_an_event_that_came_to_nothing_breaks_its_scenario(tmp_path: Path) -> No
     assert "freeze" in told[1] and "did not happen" in told[1]
 
 
+def test_gates_readings_words_and_the_log_are_held_against_what_was_found(tmp_path: Path) -> None:
+    text = CALM + (
+        "events:\n"
+        "  - {at: 6, do: misreport, asset: XRP, amount: 40}\n"
+        "  - {at: 8, do: pause, side: ask, reason: lunch}\n"
+        "expect:\n"
+        "  - {at: 6, reading: {monitor: balance_jump, severity: WARN}, quoting: both, cause: none}\n"
+        "  - {at: 7, reading: {monitor: balance_jump, severity: NORMAL}}\n"
+        "  - {at: 6, reading: {monitor: balance_jump, severity: KILL}}\n"
+        "  - {at: 9, gate: Manual, says: [only the bid is quoted, lunch], cause: Manual}\n"
+        "  - {at: 9, gate: Warmup}\n"
+        "  - {at: 9, says: [lunch, supper]}\n"
+        "  - end: {halt: duration_elapsed, log_once: [reference price, the moon is full]}\n"
+    )
+    _, played, judged = outcome(written(tmp_path, text), tmp_path / "neo.db")
+    told = [one.text for one in judged.broken]
+    assert len(told) == 4
+    assert told[0].startswith("ledger 6: expected monitor balance_jump at KILL, found")
+    assert told[1].startswith("ledger 9: expected gate Warmup, found")
+    assert told[2].startswith("ledger 9: expected a verdict with 'lunch' and a verdict with 'supper', found")
+    assert told[3] == "end, log: expected one line with 'the moon is full', found 0 of them"
+    assert judged.named == ("balance_jump WARN", "Manual (only the bid is quoted; lunch)", "Manual")
+    assert sum("no reference price" in line for line in played.log) == 1
+
+
+def test_a_line_that_is_logged_twice_is_not_logged_once(tmp_path: Path) -> None:
+    text = CALM + "expect:\n  - end: {halt: duration_elapsed, log_once: [session 1]}\n"
+    _, played, judged = outcome(written(tmp_path, text), tmp_path / "neo.db")
+    assert sum("session 1" in line for line in played.log) > 1
+    assert [one.where for one in judged.broken] == ["end, log"]
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        ("{at: 4, do: resume}", "nothing is paused"),
+        ("{at: 4, do: reference, percent: 1}", "say `reference: true`"),
+        ("{at: 4, do: headroom, percent: 101}", "101 % is no share"),
+    ],
+)
+def test_an_event_that_cannot_be_says_why(event: str, why: str, tmp_path: Path) -> None:
+    text = CALM + f"events:\n  - {event}\nexpect:\n  - end: {{halt: duration_elapsed}}\n"
+    _, _, judged = outcome(written(tmp_path, text), tmp_path / "neo.db")
+    assert [why in one.found for one in judged.broken] == [True]
+
+
+def test_the_seconds_of_latency_are_its_own(tmp_path: Path) -> None:
+    text = CALM + (
+        "events:\n  - {at: 5, do: latency, for: 1 requests, seconds: 9}\n"
+        "expect:\n  - end: {halt: duration_elapsed}\n"
+    )
+    planned = read_scenario(written(tmp_path, text)).events[0]
+    assert planned.seconds == 0
+    with pytest.raises(UsageError, match="seconds: 9 must be 0 to below 4"):
+        read_scenario(written(tmp_path, text.replace("latency", "drop")))
+
+
 EXPECT = "expect:\n  - end: {halt: duration_elapsed}\n"
 
 
@@ -148,7 +205,29 @@ EXPECT = "expect:\n  - end: {halt: duration_elapsed}\n"
             "expect[0].end: Object contains unknown field `why`",
         ),
         (CALM + EXPECT + "  - {at: 3, colour: red}\n", "expect[1]: unknown key 'colour'"),
-        (CALM + EXPECT + "  - {at: 3}\n", "expects nothing; give quoting, cause or fills_min"),
+        (CALM + EXPECT + "  - {at: 3}\n", "expects nothing; give quoting, cause, gate, reading"),
+        (
+            CALM + EXPECT + "  - {at: 3, gate: Tired}\n",
+            "expect[1].gate: no 'Tired'; there are Stopping, Risk",
+        ),
+        (
+            CALM + EXPECT + "  - {at: 3, reading: {monitor: mood, severity: WARN}}\n",
+            "expect[1].reading.monitor: no 'mood'; there are feed_failures",
+        ),
+        (
+            CALM + EXPECT + "  - {at: 3, reading: {monitor: depeg, severity: BAD}}\n",
+            "expect[1].reading.severity: no 'BAD'; there are NORMAL, WARN",
+        ),
+        (
+            CALM + EXPECT + "  - {at: 3, reading: {monitor: depeg}}\n",
+            "expect[1].reading: Object missing required field `severity`",
+        ),
+        (CALM + EXPECT + "  - {at: 3, says: all}\n", "expect[1].says: Expected `array`"),
+        (CALM + EXPECT + "  - {at: 0, cause: none}\n", "0 must be a ledger of the scenario, 1 to 12"),
+        (
+            CALM + "  reference.source: none\nreference: true\n" + EXPECT,
+            "reference: gives reference.source a file; leave one of the two out",
+        ),
         (CALM + EXPECT + "  - {at: 3, from: 2, to: 4, cause: none}\n", "give `at`, or `from` and `to`"),
         (CALM + EXPECT + "  - {from: 2, cause: none}\n", "give `at`, or `from` and `to`"),
         (CALM + EXPECT + "  - {from: 4, to: 2, cause: none}\n", "lies before `from` 4; swap them"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from neo_engine.state.queries import open_readonly
-from tests.unit.report_fixture import build_small, close_time, new_database, session_row
+from tests.unit.report_fixture import SESSION, build_small, close_time, new_database, session_row
 
 Markouts = dict[tuple[int, int], float | None]
 
@@ -55,10 +55,7 @@ def test_a_markout_passes_over_ticks_without_a_ledger_and_stops_at_a_gap(tmp_pat
     path = tmp_path / "gap.db"
     connection = new_database(path)
     summary: dict[str, object] = {}
-    connection.execute(
-        f"INSERT INTO sessions SELECT {', '.join('?' * 23)}, 0",
-        session_row(1, ended=True, ticks=4, summary=summary),
-    )
+    connection.execute(SESSION, session_row(1, ended=True, ticks=4, summary=summary))
     for tick, kind, ledger, mid in (
         (1, "ledger", 100, "2"),
         (2, "silence", 100, None),

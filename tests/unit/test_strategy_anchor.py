@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from neo_engine.domain.amm import Pool
-from neo_engine.strategy.anchor import is_price, is_sound_pool, read_anchor
+from neo_engine.domain.market import is_price
+from neo_engine.strategy.anchor import is_sound_pool, read_anchor
 from tests.unit.strategy_fixture import configured, pool
 
 MID = Decimal("2.0")

@@ -60,17 +60,19 @@ def staleness(memory: Age, seen: Seen, config: Config) -> tuple[Age, Reading]:
 def ledger_stall(memory: Age, seen: Seen, config: Config) -> tuple[Age, Reading]:
     """Pull when no ledger came for `monitors.stall_intervals` ledger intervals though the feed is connected.
 
-    It tells a network that stands still from a connection that is lost. It never kills: `staleness` does.
+    It tells a network that stands still from a connection that is lost. What the gateway says tells it from
+    a ledger that cannot be had: closed ledgers are heard then. It never kills: `staleness` does.
     """
     if seen.tick.close_time is not None:
         return Age(last_ledger_time=seen.tick.close_time), calm("ledger_stall")
     age, intervals = seen.at - memory.last_ledger_time, config.monitors.stall_intervals
     if seen.tick.link.attempts or age < intervals * config.engine.tick_interval_seconds:
         return memory, calm("ledger_stall")
+    told = f"; the gateway says: {seen.tick.link.unhealthy}" if seen.tick.link.unhealthy else ""
     detail = (
-        f"no validated ledger for {age} s though connected: the network stands still, not our connection "
-        f"(monitors.stall_intervals {intervals} x engine.tick_interval_seconds "
-        f"{config.engine.tick_interval_seconds})"
+        f"no validated ledger for {age} s though connected: the network or the servers stand still, or a "
+        f"ledger cannot be had (monitors.stall_intervals {intervals} x engine.tick_interval_seconds "
+        f"{config.engine.tick_interval_seconds}){told}"
     )
     return memory, Reading(monitor="ledger_stall", severity=Severity.PULL_QUOTES, detail=detail)
 

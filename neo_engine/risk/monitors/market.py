@@ -22,12 +22,12 @@ from decimal import Decimal
 from neo_engine.config import Config
 from neo_engine.domain.amm import fee_band
 from neo_engine.domain.assets import Side
-from neo_engine.domain.market import MarketSnapshot
+from neo_engine.domain.market import MarketSnapshot, is_price
 from neo_engine.domain.number import BPS, ONE, WORK, ZERO, plain
 from neo_engine.domain.severity import Reading, Severity
 from neo_engine.risk.monitors.reading import calm, shown
 from neo_engine.risk.state import NO_RUN, LastMid, Run, Seen
-from neo_engine.strategy.anchor import is_price, is_sound_pool
+from neo_engine.strategy.anchor import is_sound_pool
 
 _HUNDRED = Decimal(100)
 

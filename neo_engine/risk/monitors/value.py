@@ -31,7 +31,12 @@ _HUNDRED = Decimal(100)
 
 def minimum_peak(config: Config, mark: Decimal) -> Decimal:
     """Return the least peak a drawdown is measured against, in RLUSD, at `mark` RLUSD per XRP."""
-    position = max(WORK.multiply(config.risk.max_xrp_exposure, mark), config.risk.max_rlusd_exposure)
+    return least_peak(config.risk.max_xrp_exposure, config.risk.max_rlusd_exposure, mark)
+
+
+def least_peak(max_xrp: Decimal, max_rlusd: Decimal, mark: Decimal) -> Decimal:
+    """Return the same from the two limits of a position."""
+    position = max(WORK.multiply(max_xrp, mark), max_rlusd)
     return max(MINIMUM_PEAK, WORK.multiply(position, MINIMUM_PEAK_SHARE))
 
 

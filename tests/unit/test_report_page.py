@@ -1,0 +1,121 @@
+"""The page: drawings in the page's colours with their numbers whole, for every kind of session."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from decimal import Decimal as D
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from neo_engine.report.charts import INK, panels
+from neo_engine.report.html import page, tiles
+from neo_engine.report.model import SessionSummary
+from neo_engine.report.summary import summarize_with_data
+from neo_engine.state.queries import open_readonly
+from tests.unit.report_fixture import build_large, build_small
+from tests.unit.report_rows import start, tick
+
+MAX_PAGE_BYTES = 3_000_000
+
+
+def made(path: Path) -> tuple[SessionSummary, str]:
+    with closing(open_readonly(path)) as connection:
+        summary, data = summarize_with_data(connection, 1)
+    return summary, page(summary, panels(summary, data))
+
+
+def texts(html: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", html)
+
+
+def test_a_drawing_takes_its_colours_from_the_page_and_keeps_none_of_its_own(tmp_path: Path) -> None:
+    build_small(tmp_path / "neo.db")
+    _, html = made(tmp_path / "neo.db")
+    drawn = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.S))
+    assert not [colour for colour in INK.values() if colour in drawn]
+    own = set(re.findall(r"#[0-9a-fA-F]{6}\b", drawn))
+    assert own <= {"#000000", "#ffffff"}
+    assert all(f"--{name}:" in html for name in INK)
+
+
+def test_the_numbers_of_a_drawing_are_whole_though_its_lines_are_rounded(tmp_path: Path) -> None:
+    build_small(tmp_path / "neo.db")
+    _, html = made(tmp_path / "neo.db")
+    told = texts(html)
+    assert "+0.65" in told  # the spread captured
+    assert "+2.22" in told  # the total
+    assert not re.search(r' d="[^"]*\d\.\d\d', html)
+
+
+def test_two_drawings_share_no_id(tmp_path: Path) -> None:
+    build_small(tmp_path / "neo.db")
+    _, html = made(tmp_path / "neo.db")
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert ids
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', html)) <= set(ids)
+
+
+def test_the_same_session_gives_the_same_page(tmp_path: Path) -> None:
+    build_small(tmp_path / "neo.db")
+    assert made(tmp_path / "neo.db")[1] == made(tmp_path / "neo.db")[1]
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 2])
+def test_a_session_of_few_ticks_has_a_page(tmp_path: Path, ticks: int) -> None:
+    with closing(start(tmp_path / "neo.db")) as connection:
+        for at in range(1, ticks + 1):
+            tick(connection, at, bid="1.99", ask="2.01", mark="2", value="-1")
+    summary, html = made(tmp_path / "neo.db")
+    assert "No fills" in html
+    assert html.count("<svg") == (0 if ticks == 0 else 6)
+    assert summary.fills.count == 0
+
+
+def test_a_session_that_never_saw_a_price_has_a_page(tmp_path: Path) -> None:
+    with closing(start(tmp_path / "neo.db")) as connection:
+        tick(connection, 1, gates=(("NoBook", "both", "nobody bids"),))
+        tick(connection, 2, bid="1.99")
+    _, html = made(tmp_path / "neo.db")
+    assert "No price was seen" in html
+
+
+def test_a_page_stays_small_whatever_the_session_is(tmp_path: Path) -> None:
+    build_large(tmp_path / "neo.db", 30_000)
+    _, html = made(tmp_path / "neo.db")
+    assert len(html.encode()) < MAX_PAGE_BYTES / 2
+
+
+def test_negative_inventory_is_shown_as_it_is(tmp_path: Path) -> None:
+    with closing(start(tmp_path / "neo.db")) as connection:
+        tick(connection, 1, bid="1.99", ask="2.01", mark="2", inventory_xrp_drops=-5_000_000)
+    summary, html = made(tmp_path / "neo.db")
+    assert summary.risk.exposure[0].lowest == -5
+    assert "-5.00" in html
+
+
+def test_foreign_letters_and_tags_of_the_database_are_text(tmp_path: Path) -> None:
+    detail = 'caf\u00e9 \u4e2d <script>x</script> & "q"'
+    with closing(start(tmp_path / "neo.db", halt_reason="kill_switch", halt_detail=detail)) as connection:
+        tick(connection, 1, gates=(("<b>Any</b>", "both", detail),))
+    _, html = made(tmp_path / "neo.db")
+    assert "<script" not in html
+    assert "<b>Any" not in html
+    assert "caf\u00e9 \u4e2d &lt;script&gt;" in html
+
+
+def test_the_head_says_what_counts_and_colours_it(tmp_path: Path) -> None:
+    build_small(tmp_path / "neo.db")
+    summary, _ = made(tmp_path / "neo.db")
+    head = {one.name: one for one in tiles(summary)}
+    assert (head["P&L"].value, head["P&L"].mood) == ("+2.220", "up")
+    assert head["Ended"].mood == ""
+    parts = summary.attribution
+    assert parts is not None
+    lost = replace(summary, attribution=replace(parts, total=D("-0.0004"), trading=D(0)))
+    told = {one.name: (one.value, one.mood) for one in tiles(lost)}
+    assert told["P&L"] == ("-0.000", "down")
+    assert told["Trading, beyond holding"] == ("+0.000", "")
