@@ -281,6 +281,11 @@ class PreparedExchange:
             for one in prepared
         )
 
+    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
+        """Forget what was prepared last."""
+        self._sequence -= len(prepared)
+        self._commands = []
+
     def transfer(self, event: CapitalEvent) -> str | None:  # noqa: ARG002 - the port's argument
         """Refuse: capital does not move in a benchmark."""
         return "no capital moves in a prepared market"

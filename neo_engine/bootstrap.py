@@ -29,7 +29,7 @@ from neo_engine.feed.recorded import RecordedFeed
 from neo_engine.feed.reference import open_reference
 from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
-from neo_engine.ops.clock import SilenceTimer
+from neo_engine.ops.clock import OutageTimer, SilenceTimer
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Feed
@@ -147,6 +147,8 @@ def _run(
             decide=options.decide,
             timer=silence_timer(config, clock, start),
             reference=reference,
+            parts=store.parts,
+            patience=OutageTimer(clock, config.state.outage_halt_seconds),
             watch=options.watch,
             hypothesis=options.hypothesis,
         )
@@ -158,7 +160,12 @@ def silence_timer(config: Config, clock: Clock, start: FeedStart) -> SilenceTime
     """Return the timer of a live feed, None for one that tells its silences itself."""
     if not start.live:
         return None
-    return SilenceTimer(clock, config.engine.tick_interval_seconds, start.close_time)
+    return SilenceTimer(
+        clock,
+        config.engine.tick_interval_seconds,
+        start.close_time,
+        pull_seconds=config.risk.stale_pull_seconds,
+    )
 
 
 @contextmanager

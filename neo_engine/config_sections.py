@@ -258,6 +258,7 @@ class StateConfig(Section):
     busy_timeout_ms: Count
     group_commit_ticks: Count
     backups_kept: CountOrOff
+    outage_halt_seconds: CountOrOff
 
 
 class LiveConfig(Section):

@@ -43,6 +43,7 @@ from neo_engine.feed.journal import (
     JournaledTimer,
     JournalWriter,
 )
+from neo_engine.feed.journal_store import JournaledPart, JournaledPatience, JournaledStore
 from neo_engine.feed.live import LedgerSource, LiveFeed, shown_endpoint
 from neo_engine.feed.reference import open_reference
 from neo_engine.live_left import LeftBehind, left_behind
@@ -55,11 +56,12 @@ from neo_engine.live_start import (
     patiently,
 )
 from neo_engine.main_loop import MainLoop
+from neo_engine.ops.clock import OutageTimer
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
 from neo_engine.ops.signals import SignalFlags
-from neo_engine.ports import Clock, Control, Exchange, Reference, Signals, Timer
+from neo_engine.ports import Clock, Control, Exchange, Part, Patience, Reference, Signals, StateStore, Timer
 from neo_engine.session import Session, SessionResult, TickView, failed_start_stored
 from neo_engine.state.lock import account_lock_path, lock_folder
 from neo_engine.state.manager import StateManager
@@ -122,10 +124,16 @@ def as_it_is(exchange: Exchange) -> Exchange:
     return exchange
 
 
+def as_it_stores(store: StateStore) -> StateStore:
+    """Return the store itself: nothing stands between it and the engine."""
+    return store
+
+
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """Everything outside that a live session hears and speaks to; a journal puts itself in between.
 
-    between: puts something between the engine and its exchange, as a rehearsal does.
+    between: puts something between the engine and its exchange, as a rehearsal does. stored: the same for the
+    database. patience: with a database that fails.
     """
 
     source: LiveSource
@@ -137,7 +145,10 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     timer: Callable[[FeedStart], Timer | None]
     reference: Reference
+    patience: Patience
     between: Callable[[Exchange], Exchange] = as_it_is
+    stored: Callable[[StateStore], StateStore] = as_it_stores
+    parts: Callable[[Sequence[Part]], tuple[Part, ...]] = tuple
 
 
 def journal_header(options: LiveOptions, world: World, behind: LeftBehind) -> Json:
@@ -235,6 +246,7 @@ def _world(
         mode=LIVE,
         timer=lambda start: silence_timer(config, clock, start),
         reference=open_reference(config.reference),
+        patience=OutageTimer(clock, config.state.outage_halt_seconds),
     )
 
 
@@ -253,6 +265,9 @@ def _journaled(world: World, writer: JournalWriter) -> World:
         signals=JournaledSignals(world.signals, writer),
         timer=timer,
         reference=JournaledReference(world.reference, writer),
+        patience=JournaledPatience(world.patience, writer),
+        stored=lambda store: JournaledStore(store, writer),
+        parts=lambda parts: tuple(JournaledPart(part, writer) for part in parts),
     )
 
 
@@ -285,7 +300,7 @@ def run_session(
             feed=feed,
             feed_start=start,
             exchange=world.between(exchange),
-            store=store,
+            store=world.stored(store),
             control=world.control,
             clock=clock,
             signals=world.signals,
@@ -305,6 +320,8 @@ def run_session(
             latch=SessionLatch(store.state(), clock) if world.mode == LIVE else NO_LATCH,
             today=behind.today(start.close_time),
             reference=world.reference,
+            patience=world.patience,
+            parts=world.parts(store.parts),
             watch=options.watch,
         )
         with closing(exchange), rare_collections():

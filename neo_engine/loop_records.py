@@ -1,12 +1,28 @@
-"""The rows of a tick, from what it saw and decided."""
+"""The rows of a tick, from what it saw and decided, and what the loop counts while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from neo_engine.domain.orders import Order, PreparedTransaction
 from neo_engine.domain.records import IntentRecord
+from neo_engine.fingerprint import START
 from neo_engine.tick import Decision, Observation
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the loop counts while it runs."""
+
+    fingerprint: bytes = START
+    ledgers: int = 0
+    fills: int = 0
+    faults: int = 0
+    first_ledger: int | None = None
+    last_ledger: int | None = None
+    last_close_time: int = 0
+    wind_down_ledgers: int = 0
 
 
 def intent_record(

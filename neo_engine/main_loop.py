@@ -5,7 +5,8 @@ Invariants:
 2. There is one shutdown path (`_finish`) and it runs once, whatever ended the session.
 3. From the moment a session is asked to stop it only cancels; it waits for the venue to confirm, for
    at most `engine.shutdown_ledgers` ledgers (or as many intervals without one), and says what was left.
-4. A tick that cannot be stored is the last one: quotes are pulled and the reason is `state_failure`.
+4. A tick that cannot be stored is tried again with every quote pulled (`outage.py`); no other is made before
+   it is on disk. When patience is spent, it is the last one and the reason is `state_failure`.
 5. While a live feed gives no ledger, a tick is made every `engine.tick_interval_seconds` of the clock,
    so that a stale market is noticed. Any other feed tells its silences itself, in its own time.
 """
@@ -14,60 +15,44 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
 
-from neo_engine.domain.capital import CapitalEvent, CapitalKind
+from neo_engine.asked import Asked
 from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUpdate
-from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction
-from neo_engine.domain.pause import Pause
+from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction, SubmitClass, SubmitOutcome
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.execution.tracking import Orders, prepared, submitted
-from neo_engine.fingerprint import START, extend
-from neo_engine.loop_records import intent_record
-from neo_engine.ops.clock import iso
-from neo_engine.ports import FeedItem, KillRequest, PauseRequest, VenueReport
+from neo_engine.fault_lines import FaultLines
+from neo_engine.fingerprint import extend
+from neo_engine.loop_records import Progress, intent_record
+from neo_engine.ops.clock import OutageTimer, iso
+from neo_engine.outage import POLL_SECONDS, Commits
+from neo_engine.ports import FeedItem, VenueReport
 from neo_engine.session import (
     DRIFT_KEY,
     Session,
     SessionResult,
     TickView,
     accounts_summary,
-    bare_cancels,
     drift,
+    move_capital,
     opening_events,
-    pause_told,
+    pulled_bare,
     session_start,
     tell_beginning,
     where,
 )
+from neo_engine.supervision import Supervision
 from neo_engine.telemetry import TouchTelemetry
-from neo_engine.tick import Decision, Observation, initial_state
-
-POLL_SECONDS = 0.25  # how long a signal or a kill file can wait while the feed is quiet
-STORE_RETRIES = 3  # a locked database or a full disk may pass; more only delays pulling the quotes
-STORE_RETRY_SECONDS = 0.5
+from neo_engine.tick import Decision, Observation, initial_state, withheld
 
 log = logging.getLogger("neo_engine")
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What the loop counts while it runs."""
-
-    fingerprint: bytes = START
-    ledgers: int = 0
-    fills: int = 0
-    faults: int = 0
-    first_ledger: int | None = None
-    last_ledger: int | None = None
-    last_close_time: int = 0
-    wind_down_ledgers: int = 0
 
 
 class MainLoop:
@@ -80,15 +65,22 @@ class MainLoop:
         self._timer = session.timer
         self._state = initial_state(session.config, self._start_time, session.adopted.orders, session.today)
         self._session_id = 0
-        self._n = _Progress(last_close_time=self._start_time)
+        self._n = Progress(last_close_time=self._start_time)
         self._touch = TouchTelemetry()
         self._touch_summary = self._touch.summary()
         self._decision: Decision | None = None
-        self._waiting: list[CapitalEvent] = []
-        self._kill: KillRequest | None = None
-        self._pause: Pause | None = None
-        self._signal: Halt | None = None
-        self._known_capital: set[str] = set()
+        self._asked = Asked(session.control, session.signals)
+        self._supervision = Supervision(session.parts)
+        self._fault_lines = FaultLines()
+        self._fallen: Halt | None = None  # a part of the session that is beyond help
+        self._owed: list[OutcomeRecord] = []  # answers that could not be stored: they go before any other row
+        self._unrecorded = 0  # cancels that were sent and accepted, and whose intent is not on disk yet
+        self._patient = True  # False once the session's end is being stored: that must not take for ever
+        self._commits = Commits(
+            session.patience or OutageTimer(session.clock, 0),
+            failed=session.watch.database,
+            ended=self._asked.hurried,
+        )
 
     def run(self) -> SessionResult:
         """Run the session to its end and return how it ended; only startup failures are raised.
@@ -129,11 +121,10 @@ class MainLoop:
             for order_id, stored_id in s.adopted.stored.items():
                 s.store.adopt_order(order_id, stored_id)
             waiting = s.store.waiting_capital()
-            self._known_capital = {*s.store.settled_capital(), *(event.request_id for event in waiting)}
+            self._asked.known = {*s.store.settled_capital(), *(event.request_id for event in waiting)}
         except StateError as error:
             raise StartupFailure(str(error)) from error
-        self._waiting.extend(opening_events(s.opening, self._session_id, now))
-        self._waiting.extend(waiting)
+        self._asked.waiting.extend((*opening_events(s.opening, self._session_id, now), *waiting))
         tell_beginning(s, self._session_id)
 
     # ticks
@@ -141,12 +132,15 @@ class MainLoop:
     def _loop(self) -> Halt:
         while True:
             item = self._s.feed.next(POLL_SECONDS)
-            self._listen()
+            self._asked.listen()
+            self._fallen = self._fallen or self._supervision.look()
             if isinstance(item, FeedEnd):
                 return self._end_of_feed()
             if item is not None:
                 self._tick(self._observe(item))
             elif self._urgent():
+                self._tick(self._silence(self._n.last_close_time))
+            while self._owed:  # what was sent may stand: the next tick stores the answers, or pulls
                 self._tick(self._silence(self._n.last_close_time))
             if not isinstance(item, LedgerUpdate):
                 self._notice_silence()
@@ -165,28 +159,11 @@ class MainLoop:
             self._n.wind_down_ledgers += self._state.stopping is not None
             self._tick(self._silence(now))
 
-    def _listen(self) -> None:
-        """Take what was asked from outside: here alone, so that a tick sees one state of it."""
-        signals = self._s.signals
-        if signals.reason is not None:
-            self._signal = Halt(reason=signals.reason, detail=f"signal {signals.name}")
-        for request in self._s.control.poll():
-            if isinstance(request, KillRequest):
-                self._kill = self._kill or request
-            elif isinstance(request, PauseRequest):
-                self._pause = request.pause
-                log.warning("%s", pause_told(request.pause))
-            elif request.request_id in self._known_capital:
-                self._s.control.done(request)  # asked twice, or a crash came between its effect and this
-            else:
-                self._waiting.append(request)
-
     def _stop(self, close_time: int) -> Halt | None:
         s = self._s
-        if self._kill is not None:
-            return Halt(reason=HaltReason.KILL_SWITCH, detail=f"{self._kill.source}: {self._kill.reason}")
-        if self._signal is not None:
-            return self._signal
+        asked = self._asked.stop or self._fallen
+        if asked is not None:
+            return asked
         elapsed = close_time - self._start_time
         if s.duration_seconds is not None and elapsed >= s.duration_seconds:
             return Halt(reason=HaltReason.DURATION_ELAPSED, detail=f"{elapsed} s of market time")
@@ -194,13 +171,12 @@ class MainLoop:
 
     def _urgent(self) -> bool:
         """True when a stop was asked for that no tick has taken up yet: it must not wait for a ledger."""
-        return self._state.stopping is None and (self._kill is not None or self._signal is not None)
+        asked = self._asked.stop is not None or self._fallen is not None
+        return self._state.stopping is None and asked
 
     def _wound_down(self) -> bool:
-        if self._state.stopping is None:
-            return False
-        if not self._state.orders.working:
-            return True
+        if self._state.stopping is None or not self._state.orders.working:
+            return self._state.stopping is not None
         return self._s.signals.hurry or self._n.wind_down_ledgers >= self._s.config.engine.shutdown_ledgers
 
     def _observe(self, item: FeedItem) -> Observation:
@@ -230,7 +206,7 @@ class MainLoop:
         return replace(seen, overtaken=True) if update.overtaken else seen
 
     def _note(self, fault: LedgerFault) -> FeedFaultRecord:
-        log.warning("feed fault %s at line %d: %s", fault.kind.value, fault.line, fault.text)
+        self._fault_lines.tell(fault, self._n.last_close_time)
         return FeedFaultRecord(kind=fault.kind.value, line=fault.line or None, detail=fault.text)
 
     def _silence(self, close_time: int) -> Observation:
@@ -246,8 +222,6 @@ class MainLoop:
         order_updates: tuple[OrderUpdate, ...] = (),
         faults: tuple[FeedFaultRecord, ...] = (),
     ) -> Observation:
-        capital = tuple(self._waiting)
-        self._waiting.clear()
         return Observation(
             kind=kind,
             ledger_index=self._n.last_ledger or self._s.feed_start.ledger_index,
@@ -255,9 +229,9 @@ class MainLoop:
             report=report,
             order_updates=order_updates,
             faults=faults,
-            capital=capital,
+            capital=self._asked.take_capital(),
             stop=self._stop(close_time),
-            pause=self._pause,
+            pause=self._asked.pause,
             link=self._s.feed.link,
             reference=self._s.reference.price(close_time),
         )
@@ -268,21 +242,75 @@ class MainLoop:
         # What the session stops for already was noted, unless it is a monitor's that passes by itself.
         s.latch.note(None if seen.stop == self._state.stopping else seen.stop, decision.readings)
         s.watch.tick(seen, decision)
-        self._move_capital(decision)
+        move_capital(s.exchange, decision)
         stopping = decision.state.stopping is not None
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
         numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
         touch = self._touch.with_tick(decision.touch)
         record = self._intent(seen, decision, transactions, numbered.changed, touch)
-        self._store(lambda: s.store.commit_intent(record))
-        self._touch = touch
-        self._committed(seen, record, decision, numbered.orders)
-        self._acknowledge(decision)
-        orders = self._send(seen, decision, numbered.orders, transactions)
-        self._state = replace(decision.state, orders=orders)
+        try:
+            self._commits.at_once(partial(self._commit, record))
+        except StateError as error:
+            if not self._patient:
+                raise
+            decision = self._outage(seen, transactions, error)
+        else:
+            self._touch = touch
+            self._committed(seen, record, decision, numbered.orders)
+            self._acknowledge(decision)
+            orders = self._send(seen, decision, numbered.orders, transactions)
+            self._state = replace(decision.state, orders=orders)
         if decision.halt is not None:
             log.info("stopping: %s (%s)", decision.halt.reason.value, decision.halt.detail)
-        s.on_tick(self._view(seen, decision))
+        s.on_tick(
+            TickView(
+                tick=decision.state.tick,
+                kind=seen.kind,
+                ledger_index=seen.ledger_index,
+                elapsed_seconds=seen.close_time - self._start_time,
+                duration_seconds=s.duration_seconds,
+                report=seen.report,
+                decision=decision,
+                fills_total=self._n.fills,
+                faults_total=self._n.faults,
+            )
+        )
+
+    def _commit(self, record: IntentRecord) -> None:
+        """Store a tick after the answers still owed. Raises StateError: all of it may be repeated."""
+        while self._owed:
+            self._s.store.commit_outcome(self._owed[0])
+            del self._owed[0]
+        self._s.store.commit_intent(record)
+
+    def _outage(
+        self, seen: Observation, transactions: tuple[PreparedTransaction, ...], error: StateError
+    ) -> Decision:
+        """Pull every quote of a tick that cannot be stored, and store that once the database works again.
+
+        The one place where an act precedes its intent: a cancel can only lessen what stands, and waiting for
+        the disk would leave the quotes in the book. Raises StateError when it is waited for no longer.
+        """
+        s = self._s
+        self._commits.begin(error)
+        s.exchange.withdraw(transactions)
+        decision = withheld(self._state, seen, s.config, seen.close_time, why=str(error))
+        cancels = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=True)
+        numbered = prepared(decision.state.orders, cancels, seen.ledger_index)
+        outcomes = s.exchange.submit(cancels) if cancels else ()
+        sent = all(one.outcome is SubmitClass.ACCEPTED for one in outcomes)
+        self._unrecorded = len(cancels) if sent else 0
+        touch = self._touch.with_tick(decision.touch)
+        record = self._intent(seen, decision, cancels, numbered.changed, touch)
+        self._commits.patiently(partial(self._commit, record), error)
+        self._touch, self._unrecorded = touch, 0
+        if self._timer is not None:
+            self._timer.ledger(self._n.last_close_time)  # nobody listened: the silence is counted anew
+        self._committed(seen, record, decision, numbered.orders)
+        self._acknowledge(decision)
+        orders = self._answered(seen, decision, numbered.orders, outcomes)
+        self._state = replace(decision.state, orders=orders)
+        return decision
 
     def _committed(self, seen: Observation, record: IntentRecord, decision: Decision, orders: Orders) -> None:
         """Take over what is on disk now, so that the session's last word never says more than its rows."""
@@ -294,30 +322,15 @@ class MainLoop:
         self._decision = decision
         self._state = replace(decision.state, orders=orders)
 
-    def _move_capital(self, decision: Decision) -> None:
-        """Let applied events reach the account; the opening is there already."""
-        for record in decision.capital:
-            event = record.event
-            if record.applied and event.kind is not CapitalKind.OPENING and not event.observed:
-                refusal = self._s.exchange.transfer(record.event)
-                if refusal is not None:
-                    raise InvariantViolation(
-                        f"capital event {record.event.request_id} was judged affordable, but {refusal}"
-                    )
-
     def _acknowledge(self, decision: Decision) -> None:
         """Tell the operator's side which capital events are on disk now."""
         if not decision.capital:
             return
         self._store(self._s.store.flush)
         for record in decision.capital:
-            log.info(
-                "capital %s %s: %s",
-                record.event.kind.value,
-                record.event.request_id,
-                "applied" if record.applied else f"refused, {record.reason}",
-            )
-            self._known_capital.add(record.event.request_id)
+            told = "applied" if record.applied else f"refused, {record.reason}"
+            log.info("capital %s %s: %s", record.event.kind.value, record.event.request_id, told)
+            self._asked.known.add(record.event.request_id)
             self._s.control.done(record.event)
 
     def _intent(
@@ -348,17 +361,14 @@ class MainLoop:
         }
 
     def _store(self, action: Callable[[], None]) -> None:
-        """Run a commit; a passing fault (locked, full) is retried, then it is the end of the session."""
-        for attempt in range(1, STORE_RETRIES + 1):
-            try:
-                return action()
-            except StateError as error:
-                self._s.watch.database(error)
-                if attempt == STORE_RETRIES:
-                    raise
-                log.error("commit failed (%d of %d): %s", attempt, STORE_RETRIES, error)
-                self._s.clock.sleep(STORE_RETRY_SECONDS)
-        return None
+        """Run a commit that holds nothing up but the session's going on."""
+        try:
+            self._commits.at_once(action)
+        except StateError as error:
+            if not self._patient:
+                raise
+            self._commits.begin(error)
+            self._commits.patiently(action, error)
 
     def _send(
         self,
@@ -368,9 +378,18 @@ class MainLoop:
         transactions: tuple[PreparedTransaction, ...],
     ) -> Orders:
         """Submit what is on disk and commit the answers; return the orders after them."""
-        if not transactions:
+        outcomes = self._s.exchange.submit(transactions) if transactions else ()
+        return self._answered(seen, decision, orders, outcomes)
+
+    def _answered(
+        self, seen: Observation, decision: Decision, orders: Orders, outcomes: tuple[SubmitOutcome, ...]
+    ) -> Orders:
+        """Commit what the submits answered and return the orders after it.
+
+        What cannot be stored is owed: it goes before the next tick, which pulls where it fails as well.
+        """
+        if not outcomes:
             return orders
-        outcomes = self._s.exchange.submit(transactions)
         answered = submitted(orders, outcomes)
         record = OutcomeRecord(
             tick=decision.state.tick,
@@ -378,21 +397,13 @@ class MainLoop:
             outcomes=outcomes,
             changed_orders=answered.changed,
         )
-        self._store(lambda: self._s.store.commit_outcome(record))
+        try:
+            self._commits.at_once(lambda: self._s.store.commit_outcome(record))
+        except StateError:
+            if not self._patient:
+                raise
+            self._owed.append(record)
         return answered.orders
-
-    def _view(self, seen: Observation, decision: Decision) -> TickView:
-        return TickView(
-            tick=decision.state.tick,
-            kind=seen.kind,
-            ledger_index=seen.ledger_index,
-            elapsed_seconds=seen.close_time - self._start_time,
-            duration_seconds=self._s.duration_seconds,
-            report=seen.report,
-            decision=decision,
-            fills_total=self._n.fills,
-            faults_total=self._n.faults,
-        )
 
     # shutdown
 
@@ -412,31 +423,21 @@ class MainLoop:
 
         Where such a tick fails, bare cancels go out: an offer that stands unwatched is worse than no row.
         """
+        if self._unrecorded:
+            return f"; {self._unrecorded} cancels sent without a record"
         try:
             self._tick(replace(self._silence(self._n.last_close_time), stop=halt))
         except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
             log.error("the last cancels could not be stored: %s", where(error))
-            return self._pull_bare()
+            ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
+            return pulled_bare(self._s.exchange, self._state.orders, ledger_index)
         left = len(self._state.orders.working)
         return f"; {left} orders still work, their cancels are under way or refused" if left else ""
-
-    def _pull_bare(self) -> str:
-        """Cancel every order without asking anything else; return what could not be done."""
-        cancels = bare_cancels(self._state.orders)
-        if not cancels:
-            return ""
-        try:
-            ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
-            # Urgent, so that nothing but the cancels goes out: upkeep without a row would be unknown.
-            self._s.exchange.submit(self._s.exchange.prepare(cancels, ledger_index, urgent=True))
-        except Exception as error:  # whatever is broken, the end must still be stored
-            log.exception("the last cancels failed")
-            return f"; {len(cancels)} orders could not be cancelled: {where(error)}"
-        return f"; {len(cancels)} cancels sent without a record"
 
     def _finish(self, halt: Halt) -> SessionResult:
         """The one shutdown path: pull what is left, store the end, release everything."""
         s, n = self._s, self._n
+        self._patient = False
         detail = halt.detail + (self._pull(halt) if self._state.orders.working else "")
         s.latch.note(self._stop(n.last_close_time))
         apart = drift(s.store, None if self._decision is None else self._decision.accounts)
@@ -459,8 +460,8 @@ class MainLoop:
         except (StateError, InvariantViolation) as error:
             log.error("the end of the session could not be stored: %s", error)
             detail = self._give_up(end)
-        if self._kill is not None:
-            s.control.done(self._kill)
+        if self._asked.kill is not None:
+            s.control.done(self._asked.kill)
         log.info(
             "session %d ended: %s (%s)",
             self._session_id,
@@ -484,16 +485,12 @@ class MainLoop:
             return self._s.store.abandon_session(end)
         except (StateError, InvariantViolation) as error:
             log.error("the session stays open in the database, the next one closes it: %s", error)
-            self._kill = None  # its file stays, as it may be all that is left of it
+            self._asked.kill = None  # its file stays, as it may be all that is left of it
             return f"{end.halt_detail}; this end could not be stored"
 
     def _summary(self) -> dict[str, object]:
-        decision = self._decision
+        decision, n = self._decision, self._n
         if decision is None:
             return {}
-        return {
-            **accounts_summary(decision.accounts),
-            "fills": self._n.fills,
-            "feed_faults": self._n.faults,
-            "touch": self._touch_summary,
-        }
+        counts = {"fills": n.fills, "feed_faults": n.faults, "touch": self._touch_summary}
+        return {**accounts_summary(decision.accounts), **counts}

@@ -54,6 +54,37 @@ class Timer(Protocol):
         """Return the feed's time now if another interval has passed without a ledger, else None."""
 
 
+class Part(Protocol):
+    """Something of the session that works in a thread of its own. reason: of the halt when it cannot."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+
+    @property
+    def reason(self) -> HaltReason:
+        """Why the session ends when it is beyond help."""
+
+    def failure(self) -> str:
+        """Return why it does not work any more, "" while it does."""
+
+    def restart(self) -> None:
+        """Begin anew."""
+
+
+class Patience(Protocol):
+    """How long an outage of the database may last, and the waiting in it."""
+
+    def begin(self) -> None:
+        """An outage begins now."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or pretend to."""
+
+    def spent(self) -> bool:
+        """Return True once the outage has lasted too long."""
+
+
 class Signals(Protocol):
     """The signals of the system that ask the process to end."""
 
@@ -148,6 +179,9 @@ class Exchange(Protocol):
 
     def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
         """Send them, in order, and return the preliminary answers."""
+
+    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
+        """Take back the last `prepare`: none of it was sent and none ever will be. Its numbers are free."""
 
     def transfer(self, event: CapitalEvent) -> str | None:
         """Let a capital event reach the account; return why it cannot, or None when it has."""

@@ -15,14 +15,15 @@ import msgspec
 from neo_engine import __version__
 from neo_engine.config import Config, config_hash, config_json
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
-from neo_engine.domain.errors import NeoError, StartupFailure, StateError
+from neo_engine.domain.errors import InvariantViolation, NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import ZERO, plain, xrp_from_drops
-from neo_engine.domain.orders import CancelOrder, Order
+from neo_engine.domain.orders import Order
 from neo_engine.domain.pause import Pause
 from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
 from neo_engine.domain.today import NOTHING_YET, Today
+from neo_engine.execution.diff import cancels_of
 from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.fingerprint import START
 from neo_engine.ops.clock import iso
@@ -33,6 +34,8 @@ from neo_engine.ports import (
     Exchange,
     Feed,
     NoReference,
+    Part,
+    Patience,
     Reference,
     Signals,
     StateStore,
@@ -76,7 +79,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     timer: of a live feed's silences; any other feed tells them itself, in its own time. latch: of a live
     session; any other neither sets nor heeds one. today: what the account's earlier sessions did on the UTC
-    day on which this one begins. reference: another market's price. watch: whom it tells what it does.
+    day on which this one begins. reference: another market's price. patience: with a database that fails;
+    None: the session ends then. parts: what works in threads of its own. watch: whom it tells what it does.
     """
 
     config: Config
@@ -104,6 +108,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     latch: SessionLatch | NoLatch = NO_LATCH
     today: Today = NOTHING_YET
     reference: Reference = NO_REFERENCE
+    patience: Patience | None = None
+    parts: tuple[Part, ...] = ()
     watch: Watch = NO_WATCH
 
 
@@ -299,13 +305,30 @@ def _told(inventory: tuple[int, Decimal]) -> str:
     return f"{inventory[0]} drops and {plain(inventory[1])}"
 
 
-def bare_cancels(orders: Orders) -> list[CancelOrder]:
-    """Return a cancel for every order that can stand on the ledger."""
-    return [
-        CancelOrder(order_id=order.order_id, offer_sequence=order.offer_sequence, reason="shutdown")
-        for order in orders.working
-        if order.offer_sequence is not None
-    ]
+def move_capital(exchange: Exchange, decision: Decision) -> None:
+    """Let applied events reach the account; the opening is there already. Raises InvariantViolation."""
+    for record in decision.capital:
+        event = record.event
+        if record.applied and event.kind is not CapitalKind.OPENING and not event.observed:
+            refusal = exchange.transfer(event)
+            if refusal is not None:
+                raise InvariantViolation(
+                    f"capital event {event.request_id} was judged affordable, but {refusal}"
+                )
+
+
+def pulled_bare(exchange: Exchange, orders: Orders, ledger_index: int) -> str:
+    """Cancel every order without asking anything else; return what could not be done, "" without orders."""
+    cancels = cancels_of(orders, "shutdown")
+    if not cancels:
+        return ""
+    try:
+        # Urgent, so that nothing but the cancels goes out: upkeep without a row would be unknown.
+        exchange.submit(exchange.prepare(cancels, ledger_index, urgent=True))
+    except Exception as error:  # whatever is broken, the end must still be stored
+        log.exception("the last cancels failed")
+        return f"; {len(cancels)} orders could not be cancelled: {where(error)}"
+    return f"; {len(cancels)} cancels sent without a record"
 
 
 def where(error: Exception) -> str:

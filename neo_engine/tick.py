@@ -25,7 +25,7 @@ from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.orders import Order, Quote
 from neo_engine.domain.records import Gate, Pricing
 from neo_engine.domain.reference import ReferencePrice
-from neo_engine.execution.diff import OrderDiff, keeps_its_place
+from neo_engine.execution.diff import OrderDiff, cancels_of, keeps_its_place
 from neo_engine.execution.diff import diff as order_diff
 from neo_engine.execution.tracking import with_new
 from neo_engine.inventory import fit_to_capital
@@ -57,11 +57,13 @@ __all__ = [
     "quoting_of",
     "settle",
     "undecided",
+    "withheld",
 ]
 
 STOPPING_GATE = "Stopping"
 FEE_GATE = "Fee"
 BEHIND_GATE = "Behind"
+STORAGE_GATE = "Storage"
 _QUOTING = {(True, True): "both", (True, False): "bid", (False, True): "ask", (False, False): "none"}
 
 
@@ -169,6 +171,21 @@ def pull(settled: Settled, config: Config, seen: Observation) -> Decision:
         next_order_id=settled.state.next_order_id,
     )
     return _decision(settled, plan=plan, quotes=(), pricing=NO_PRICING, gates=gates)
+
+
+def withheld(state: EngineState, seen: Observation, config: Config, now: int, *, why: str) -> Decision:
+    """Return the decision of a tick that cannot be stored: what was seen counts, nothing is wanted.
+
+    Every order is cancelled and none is placed, whatever `decide` made of the same tick; one that is still on
+    its way too, as no later tick may come for long. why: what the database says.
+    """
+    settled = settle(state, seen, config, now)
+    gate = Gate(name=STORAGE_GATE, side="both", detail=why)
+    decision = pull(replace(settled, gates=(*settled.gates, gate)), config, seen)
+    if seen.kind == "end":
+        return decision
+    cancels = cancels_of(settled.state.orders.working, why)
+    return replace(decision, commands=cancels, canceled=len(cancels))
 
 
 def undecided(settled: Settled) -> Decision:

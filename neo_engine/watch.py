@@ -97,8 +97,9 @@ class SessionWatch:
             self._notifier.stopping(decision.state.stopping.reason.value)
 
     def database(self, error: StateError) -> None:
-        """Tell that a commit failed."""
+        """Tell that a commit failed; the loop lives, so the watchdog is fed."""
         self._raise(alerting.of_database(str(error)))
+        self._notifier.alive(f"the database fails: {error}")
 
     def ended(self, halt: Halt, drift: str | None) -> None:
         """Tell how the session ended."""

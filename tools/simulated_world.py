@@ -124,6 +124,10 @@ class Guard:
         """Send as the exchange does."""
         return self._exchange.submit(prepared)
 
+    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
+        """Take back as the exchange does."""
+        self._exchange.withdraw(prepared)
+
     def transfer(self, event: CapitalEvent) -> str | None:
         """Answer as the exchange does."""
         return self._exchange.transfer(event)
@@ -377,7 +381,8 @@ def _world(trial: Trial) -> Rehearsal:
         "strategy": {"warmup_ticks": 3, "price_tolerance_bps": Decimal(trial.tolerance)},
         "live": {"account_check_ledgers": 8},
         # A lock is waited for in real time, which is none here; a backup a session would cost most of it.
-        "state": {"busy_timeout_ms": 1, "backups_kept": 0},
+        # An outage of the database ends the session at once for every second seed, the others wait.
+        "state": {"busy_timeout_ms": 1, "backups_kept": 0, "outage_halt_seconds": 600 * (trial.seed % 2)},
     }
     for section, values in changed.items():
         document[section] |= values

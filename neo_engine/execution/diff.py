@@ -279,3 +279,15 @@ def diff(
         gates=tuple(gates),
         next_order_id=next_order_id,
     )
+
+
+def cancels_of(orders: Iterable[Order], reason: str) -> tuple[CancelOrder, ...]:
+    """Return a cancel for every order that can stand on the ledger, one on its way there included.
+
+    A replaced order gets one too: a replace that ends in a tec leaves it standing.
+    """
+    return tuple(
+        CancelOrder(order_id=order.order_id, offer_sequence=order.offer_sequence, reason=reason)
+        for order in orders
+        if order.offer_sequence is not None
+    )

@@ -276,10 +276,14 @@ class LiveExchange:
             )
             for one in prepared
         ]
+        self.withdraw(prepared)
+        return tuple(outcomes)
+
+    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
+        """Take back what was prepared and not sent: its numbers are free, and no ledger will have it."""
         self._submitter.discard(prepared)
         for one in prepared:
             self._account.failed(one.tx_hash)
-        return tuple(outcomes)
 
     def transfer(self, event: CapitalEvent) -> str | None:  # noqa: ARG002 - the port's: it is never possible
         """Refuse: nobody moves money of a live account from here."""

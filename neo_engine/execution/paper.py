@@ -196,6 +196,17 @@ class PaperExchange:
             )
         return tuple(outcomes)
 
+    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
+        """Forget what was prepared last; its sequences are the next ones again."""
+        for one in reversed(prepared):
+            if self._commands.pop(one.tx_hash, None) is None:
+                raise InvariantViolation(
+                    f"transaction {one.tx_hash}: it was sent, so it cannot be taken back"
+                )
+            if one.account_sequence != self._next_sequence - 1:
+                raise InvariantViolation(f"sequence {one.account_sequence}: later ones are in use")
+            self._next_sequence -= 1
+
     def transfer(self, event: CapitalEvent) -> str | None:
         """Move capital in or out of the paper account; refuse what it cannot spend."""
         account = self._account

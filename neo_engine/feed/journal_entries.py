@@ -16,7 +16,7 @@ from neo_engine.xrpl.gateway import GatewayEvent, SupervisorState
 from neo_engine.xrpl.wire import LedgerClosed
 
 FORMAT = "neo-journal"
-VERSION = 2  # 2: the entry `reference`, the event `retry`, and `today` in a live session's header
+VERSION = 3  # 3: the entries `store`, `patience` and `part`
 
 REQUEST, SUBMIT_REQUEST = "request", "submit_request"
 Json = dict[str, Any]
@@ -148,6 +148,28 @@ class ReferenceEntry(Entry, frozen=True, kw_only=True, tag="reference"):
     value: ReferencePrice | None
 
 
+class StoreEntry(Entry, frozen=True, kw_only=True, tag="store"):
+    """A commit that failed, or (without an error) the first that did not after one that had.
+
+    name: intent, outcome or end. number: which commit of that name, from 1.
+    """
+
+    name: str
+    number: int
+    error: str = ""
+
+
+class PatienceEntry(Entry, frozen=True, kw_only=True, tag="patience"):
+    """The database had failed for too long when it was asked."""
+
+
+class PartEntry(Entry, frozen=True, kw_only=True, tag="part"):
+    """A part of the session (a thread) was found not to work. name: which; why: as the log says it."""
+
+    name: str
+    why: str
+
+
 ANY_ENTRY = (
     Started
     | LedgerEntry
@@ -161,6 +183,9 @@ ANY_ENTRY = (
     | StateEntry
     | HeadroomEntry
     | ReferenceEntry
+    | StoreEntry
+    | PatienceEntry
+    | PartEntry
 )
 SOURCE_ITEMS = (LedgerEntry, PackedLedger, EventEntry)  # what `next()` of a source gives
 

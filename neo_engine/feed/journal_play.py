@@ -39,12 +39,14 @@ from neo_engine.feed.journal_entries import (
     Json,
     LedgerEntry,
     PackedLedger,
+    PartEntry,
     ReferenceEntry,
     Request,
     SignalEntry,
     Signature,
     Started,
     StateEntry,
+    StoreEntry,
     TimerEntry,
     bundle_of,
     request_of,
@@ -204,11 +206,13 @@ class Journal:
         return None
 
     def seen(self, kind: type[EntryKind], name: str = "") -> EntryKind | None:
-        """Return the next entry if it is of a kind and it is its time; name: which signal."""
+        """Return the next entry if it is of a kind and it is its time; name: which signal, which commit."""
         head = self._head
         if not isinstance(head, kind) or (head.waited and not self._waited) or self._mismatch:
             return None
-        if isinstance(head, SignalEntry) and head.name != name:
+        if isinstance(head, SignalEntry | PartEntry) and head.name != name:
+            return None
+        if isinstance(head, StoreEntry) and f"{head.name} {head.number}" != name:
             return None
         self._advance()
         return head
@@ -277,6 +281,8 @@ def _told(entry: Entry) -> str:
         text = _shown(entry.tx)
     elif isinstance(entry, SignalEntry):
         text = f"{entry.name} {entry.value}"
+    elif isinstance(entry, StoreEntry):
+        text = f"{entry.name} {entry.number} {entry.error}"
     return f"{entry.__struct_config__.tag} {text}".strip()
 
 

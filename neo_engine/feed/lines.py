@@ -26,6 +26,7 @@ QUEUE_BLOCKS = 4
 MAX_LINE_BYTES = 1 << 28  # a header with the state of a whole ledger is the longest line; 256 MB is a defect
 PUT_SECONDS = 0.2  # how often a reader that waits for room looks whether it should stop
 JOIN_SECONDS = 5.0
+WAIT_SECONDS = 30.0  # a block of a file takes milliseconds; a disk or a pipe that takes longer hangs
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -74,7 +75,11 @@ class LineReader:
                 return line
             if self.ended:
                 return None
-            block = self._blocks.get()
+            try:
+                block: Block = self._blocks.get(timeout=WAIT_SECONDS)
+            except queue.Empty:
+                text = f"{self._path}: nothing could be read for {WAIT_SECONDS:.0f} s"
+                block = ReadFailure(kind=LedgerFaultKind.UNREADABLE_FILE, text=text)
             if isinstance(block, list):
                 self._lines = iter(block)
             else:
@@ -86,7 +91,8 @@ class LineReader:
         self._stop.set()
         self.ended = True
         self._thread.join(JOIN_SECONDS)
-        self._file.close()
+        if not self._thread.is_alive():  # else it hangs in a read, and closing the file would hang with it
+            self._file.close()
 
     # -- the thread ---------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -49,6 +50,9 @@ from neo_engine.xrpl.wire import TransactionMessage, transaction_decoder
 
 MAX_CLOSE_TIME_LEAP_SECONDS = 7_200  # the main network's longest halt took about an hour (February 2025)
 SLOW_DOWN = "slowDown"  # what a server says before it closes; a load warning comes long before that
+#: Requests for the server's lists: so many at once, and one in so many ledgers (half a minute) on the whole.
+RESYNCS_AT_ONCE = 3
+RESYNC_LEDGERS = 8
 START_RETRIES = 2
 START_PAUSE_SECONDS = 3.0  # about a ledger
 NO_CHECK = CheckData(asks=None, bids=None, pool=None, accounts=None)
@@ -131,6 +135,7 @@ class LiveFeed:
         self._last_time = 0
         self._timed_index = 0
         self._resync_wanted = False
+        self._resyncs: deque[int] = deque(maxlen=RESYNCS_AT_ONCE)  # ledgers with which lists were asked for
         self._attempts = 0  # begun since the last ledger
         self._connecting = False
         self._unhealthy = ""
@@ -284,7 +289,7 @@ class LiveFeed:
                 "ledger %d counts %d transactions, %d are here", index, bundle.closed.txn_count, len(ordered)
             )
         self._resync_wanted = self._resync_wanted or missing
-        resync = self._snapshot(codec, update) if self._resync_wanted else None
+        resync = self._snapshot(codec, update) if self._resync_wanted and self._may_ask(index) else None
         self._resync_wanted = self._resync_wanted and resync is None
         return replace(
             update,
@@ -297,6 +302,17 @@ class LiveFeed:
     def _dropped(self, kind: LedgerFaultKind, index: int, text: str) -> LedgerFault:
         self._resync_wanted = True
         return self._faults.make(kind, 0, index, f"ledger {index} was dropped: {text}")
+
+    def _may_ask(self, index: int) -> bool:
+        """Tell whether lists may be asked for with this ledger, and note it; wanted twice is one request.
+
+        Counted in ledgers, so that a replay asks where the session asked.
+        """
+        full = len(self._resyncs) == RESYNCS_AT_ONCE
+        if full and index - self._resyncs[0] < RESYNCS_AT_ONCE * RESYNC_LEDGERS:
+            return False
+        self._resyncs.append(index)
+        return True
 
     def _snapshot(self, codec: Codec, update: LedgerUpdate) -> BookSnapshot | None:
         try:

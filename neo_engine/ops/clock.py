@@ -1,4 +1,8 @@
-"""The real clock, the one place that reads the machine's time; and the timer of a live feed's silence."""
+"""The real clock, the one place that reads the machine's time; and what measures silences and outages by it.
+
+Nothing is decided by the wall clock: it may be set back, and only names the times of rows. What measures time
+counts the time in which the machine sleeps too (a laptop whose lid is closed), where the system can say so.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,10 @@ import time
 from datetime import UTC, datetime
 
 from neo_engine.ports import Clock
+
+_BOOT: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+#: The loop looks at its timer four times a second. So long without a look, and the process did not run.
+ASLEEP_SECONDS = 10
 
 
 class SystemClock:
@@ -16,8 +24,11 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
-        return time.monotonic()
+        """Return seconds that never go backwards and go on while the machine sleeps.
+
+        Linux: CLOCK_BOOTTIME (clock_gettime(2)); its CLOCK_MONOTONIC stands still in a suspend.
+        """
+        return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
 
     def sleep(self, seconds: float) -> None:
         """Wait that long; zero or less returns at once."""
@@ -26,26 +37,67 @@ class SystemClock:
 
 
 class SilenceTimer:
-    """Notices that no ledger came: due once every `interval_seconds` of `clock` since the last one."""
+    """Notices that no ledger came: due once every `interval_seconds` of `clock` since the last one.
 
-    def __init__(self, clock: Clock, interval_seconds: int, close_time: int) -> None:
+    Time in which nobody looked for ASLEEP_SECONDS is no silence of the feed's: the machine slept, or the
+    process was held up. It counts as `pull_seconds` at most, from when somebody looks again: the first tick
+    then pulls the quotes, and the connection gets the time to come back that any other loss gives it.
+    """
+
+    def __init__(self, clock: Clock, interval_seconds: int, close_time: int, *, pull_seconds: int) -> None:
         self._clock = clock
         self._interval = interval_seconds
-        self.ledger(close_time)
+        self._pull = pull_seconds
+        self._close_time = close_time
+        self._looked = self._since = clock.monotonic()
+        self._next = interval_seconds
 
     def ledger(self, close_time: int) -> None:
-        """Start again: a ledger closed at `close_time` (seconds since 2000-01-01) has just come."""
+        """Start again: a ledger closed at `close_time` (seconds since 2000-01-01) has just come.
+
+        After a sleep it may have waited since before that, so the silence goes on then.
+        """
+        now = self._clock.monotonic()
+        slept = self._slept(now)
         self._close_time = close_time
-        self._since = self._clock.monotonic()
+        self._since = now - self._pull if slept else now
         self._next = self._interval
 
     def due(self) -> int | None:
         """Return the feed's time now if another interval has passed without a ledger, else None."""
-        silent = int(self._clock.monotonic() - self._since)
+        now = self._clock.monotonic()
+        if self._slept(now):
+            self._since = max(self._since, now - self._pull)
+        silent = int(now - self._since)
         if silent < self._next:
             return None
         self._next = silent - silent % self._interval + self._interval
         return self._close_time + silent
+
+    def _slept(self, now: float) -> bool:
+        unseen, self._looked = now - self._looked, now
+        return unseen > max(ASLEEP_SECONDS, self._pull)
+
+
+class OutageTimer:
+    """Waits while the database fails, for `limit_seconds` of `clock`; with 0 not at all."""
+
+    def __init__(self, clock: Clock, limit_seconds: int) -> None:
+        self._clock = clock
+        self._limit = limit_seconds
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """An outage begins now."""
+        self._since = self._clock.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Wait that long."""
+        self._clock.sleep(seconds)
+
+    def spent(self) -> bool:
+        """Return True once the outage has lasted too long."""
+        return self._clock.monotonic() - self._since >= self._limit
 
 
 def iso(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 The protocol is one datagram of `NAME=value` lines to the UNIX socket that NOTIFY_SOCKET names (man
 sd_notify). Where the variable is not set, on Windows and in a shell, nothing is sent. The watchdog is fed by
-ticks alone: a loop that hangs is restarted, whatever its other threads do.
+the loop alone (ticks, and attempts to store one): a loop that hangs is restarted, whatever other threads do.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class DirectGateway:
         self._endpoints = Endpoints((self._url,), options.attempts_max)
         self._supervisor = Supervisor(options.stale_seconds)
         self._bundles = Bundles(options.after_ledger)
-        self._outbox = Outbox()
+        self._outbox = Outbox(clock.monotonic, options.stale_seconds)
         self._connection: DirectConnection | None = None
         self._followed = False  # subscribed, and told so
         self._subscribed_at = 0.0

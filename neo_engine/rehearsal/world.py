@@ -46,6 +46,7 @@ from neo_engine.live_session import (
     as_it_is,
     run_session,
 )
+from neo_engine.ops.clock import OutageTimer
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import check_latch
 from neo_engine.ops.secrets import Secret
@@ -238,6 +239,7 @@ class Rehearsal:
             mode=LIVE,
             timer=lambda start: silence_timer(config, clock, start),
             reference=open_reference(config.reference),
+            patience=OutageTimer(clock, config.state.outage_halt_seconds),
             between=between,
         )
 

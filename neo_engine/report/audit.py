@@ -150,13 +150,15 @@ class Auditor:
         self._links = {} if opening is None else dict(opening.links)
         self._known = opening is not None
         self._last_seen = 0
-        self.begin()
+        self._opening_drops, self._opening_quote = self._drops, self._quote
+        self._entries: list[Entry] = []
+        self._findings: list[Finding] = []
+        self._transactions = self._compared = self._states = 0
 
     def begin(self) -> None:
         """Open the range here: what was followed so far is the opening balance."""
         self._opening_drops, self._opening_quote = self._drops, self._quote
-        self._entries: list[Entry] = []
-        self._findings: list[Finding] = []
+        self._entries, self._findings = [], []
         self._transactions = self._compared = self._states = 0
 
     def take(

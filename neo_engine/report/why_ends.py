@@ -23,6 +23,7 @@ _TIME, _MARKET, _SERVER, _OPERATOR = Ends.TIME, Ends.MARKET, Ends.SERVER, Ends.O
 #: Every gate of `why_table.GATES` -> what ends it.
 ENDS: dict[str, tuple[Ends, ...]] = {
     "Stopping": (_OPERATOR,),
+    "Storage": (_TIME, _OPERATOR),
     "Risk": (_TIME, _MARKET, _OPERATOR),
     "Cascade": (_MARKET,),
     "NoDataReceived": (_SERVER,),

@@ -44,6 +44,12 @@ _DEFECT = "report it with a backup of the database: no healthy session shows thi
 #: Name as stored -> its explanation. Every name that a gate of the engine can have is here.
 GATES: dict[str, GateText] = {
     STOPPING: _gate(SESSION, "the session ends, so every order is taken back", "see the halt reason"),
+    "Storage": _gate(
+        DATA,
+        "the database could not be written, so every order was taken back",
+        "see what it says: free space, permissions, another program that holds it, a file that was moved",
+        "state.outage_halt_seconds",
+    ),
     "Risk": _gate(
         MONITORS,
         "a monitor closed one side or pulled the quotes",

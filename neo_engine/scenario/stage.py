@@ -61,6 +61,10 @@ class Between:
         """Send as the exchange does."""
         return self._exchange.submit(prepared)
 
+    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
+        """Take back as the exchange does."""
+        self._exchange.withdraw(prepared)
+
     def transfer(self, event: CapitalEvent) -> str | None:
         """Answer as the exchange does."""
         return self._exchange.transfer(event)

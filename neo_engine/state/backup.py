@@ -171,6 +171,17 @@ def backup(path: Path, target: Path | None, now: datetime) -> Path:
     return target
 
 
+def rescue(connection: sqlite3.Connection, path: Path, now: datetime) -> Path:
+    """Copy an open database whose file is gone to a new file beside its place; return that.
+
+    Raises StateError naming file and fix.
+    """
+    target = path.with_name(f"{path.name}.rescued-{_stamp(now)}")
+    with _disk_errors(target, "rescuing the database"):
+        _write_backup(connection, target)
+    return target
+
+
 def _verify(copy: Path, source: Path) -> None:
     """Raise StateError unless the copy of `source` is whole, ours, and points nowhere it should not."""
     connection = sqlite3.connect(copy, isolation_level=None)

@@ -14,8 +14,13 @@ from typing import Protocol
 
 import msgspec
 
+from neo_engine.domain.halt import HaltReason
+
 log = logging.getLogger(__name__)
 
+PAGE_BYTES = 4096  # SQLite's own, which the engine keeps
+WAL_TOLD_BYTES = 32_000_000  # twice what the WAL keeps after a checkpoint (connection.WAL_LIMIT_BYTES)
+FAILURES_IN_A_ROW = 10  # of the timer's checkpoints: ten minutes as delivered; then the thread has failed
 JOIN_SECONDS = 30.0  # far more than a checkpoint takes; a thread that is later than this hangs
 
 
@@ -66,20 +71,48 @@ def checkpoint(connection: Connection, mode: str) -> CheckpointResult:
 
 
 class CheckpointThread:
-    """Checkpoints every `interval_seconds` until stopped; an error is logged and the thread lives on."""
+    """Checkpoints every `interval_seconds` until stopped; an error is logged and the thread lives on.
+
+    Implements supervision.Part.
+    """
+
+    name = "checkpoint thread"
+    reason = HaltReason.STATE_FAILURE
 
     def __init__(self, connection: Connection, lock: threading.RLock, interval_seconds: float) -> None:
         self._connection = connection
         self._lock = lock
         self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="neo-checkpoint", daemon=True)
+        self._thread = self._new_thread()
+        self._started = False
+        self._told_bytes = WAL_TOLD_BYTES
+        self._in_a_row = 0
         self.runs = 0
         self.failures = 0
+
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="neo-checkpoint", daemon=True)
 
     def start(self) -> None:
         """Start the timer. An interval of 0 means no timer, and then nothing is started."""
         if self._interval_seconds > 0:
+            self._started = True
+            self._thread.start()
+
+    def failure(self) -> str:
+        """Return why there are no checkpoints any more, "" while there are or none are wanted."""
+        if self._started and not self._stopping.is_set() and not self._thread.is_alive():
+            return "its thread has ended"
+        if self._in_a_row >= FAILURES_IN_A_ROW:
+            return f"{self._in_a_row} checkpoints in a row failed"
+        return ""
+
+    def restart(self) -> None:
+        """Begin anew, with a thread of its own where that has ended."""
+        self._in_a_row = 0
+        if not self._thread.is_alive():
+            self._thread = self._new_thread()
             self._thread.start()
 
     def stop(self) -> None:
@@ -92,7 +125,13 @@ class CheckpointThread:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_seconds):
-            self.run_once()
+            try:
+                self.run_once()
+            except (
+                Exception
+            ):  # whatever it was: without this thread the WAL is moved in the middle of commits
+                self._failed()
+                log.exception("the checkpoint thread met something unexpected and goes on")
 
     def run_once(self) -> None:
         """Do what the timer does: one PASSIVE checkpoint between two transactions."""
@@ -100,11 +139,31 @@ class CheckpointThread:
             if self._connection.in_transaction:
                 # Only a defect leaves one open while the lock is free; a checkpoint now would fail.
                 log.error("checkpoint skipped: a transaction is open outside the state manager's lock")
-                self.failures += 1
+                self._failed()
                 return
             try:
-                checkpoint(self._connection, "PASSIVE")
-                self.runs += 1
+                result = checkpoint(self._connection, "PASSIVE")
             except sqlite3.Error:
-                self.failures += 1
+                self._failed()
                 log.exception("checkpoint failed; it is tried again in %.0f s", self._interval_seconds)
+                return
+            self.runs += 1
+            self._in_a_row = 0
+            self._tell_size(result)
+
+    def _failed(self) -> None:
+        self.failures += 1
+        self._in_a_row += 1
+
+    def _tell_size(self, result: CheckpointResult) -> None:
+        """Tell of a WAL that grows because somebody reads an old state of it; again at twice the size."""
+        size = result.log_frames * PAGE_BYTES
+        if size < WAL_TOLD_BYTES:
+            self._told_bytes = WAL_TOLD_BYTES
+        elif size >= self._told_bytes:
+            self._told_bytes = 2 * size
+            log.warning(
+                "the database's write-ahead log has grown to %d MB: a program that reads the database keeps "
+                "it from being emptied; close that program",
+                size // 1_000_000,
+            )

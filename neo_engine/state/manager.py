@@ -5,7 +5,8 @@
    committed again. Ticks of a group that were accepted before it stay queued.
 3. The same fill or capital request twice changes nothing.
 4. Every statement and every checkpoint runs under one lock, so neither falls into the other.
-5. A group commit gives the same rows as a commit a tick: rows are only held back, and where one row
+5. Nothing is written into a file that is no longer the one of its name.
+6. A group commit gives the same rows as a commit a tick: rows are only held back, and where one row
    changed more than once only its last, whole state is written.
 """
 
@@ -22,11 +23,11 @@ from pathlib import Path
 
 from msgspec.structs import astuple
 
-from neo_engine.domain.capital import CapitalEvent, CapitalKind
+from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import InvariantViolation, StateError
-from neo_engine.domain.number import DOWN, ZERO, drops_from_xrp, parse_number
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
+from neo_engine.ports import Part
 from neo_engine.state import backup, recovery, schema
 from neo_engine.state.checkpoint import CheckpointThread, checkpoint
 from neo_engine.state.connection import (
@@ -42,6 +43,7 @@ from neo_engine.state.inventory import inventory_of
 from neo_engine.state.left import LeftRows, rows_left, settle
 from neo_engine.state.lock import InstanceLock, database_lock_path
 from neo_engine.state.options import StateOptions, iso, options_of, utc_now
+from neo_engine.state.place import Place
 from neo_engine.state.recovery import Recovered
 from neo_engine.state.rows import (
     OPERATOR_SCOPE,
@@ -62,6 +64,7 @@ from neo_engine.state.statements import (
     XRP,
     Statement,
 )
+from neo_engine.state.waiting import waiting_event
 
 __all__ = ["StateManager", "StateOptions", "options_of"]
 
@@ -89,6 +92,7 @@ class StateManager:
         self._locks = locks
         self._lock = threading.RLock()
         self._thread = CheckpointThread(connection, self._lock, options.checkpoint_interval_seconds)
+        self._place = Place(path)
         self._session: Numbering | None = None
         self._adopted: dict[int, int] = {}
         self._pending: list[Batch] = []
@@ -145,6 +149,7 @@ class StateManager:
         schema.migrate(connection, known, path, iso(self._now()))
         with transaction(connection, path, "recovering after a crash"):
             self.recovered = recovery.recover(connection, self._now(), options.orphan_cleanup_days)
+        self._place.note()
         self._state = dict(connection.execute("SELECT key, value FROM engine_state"))
         log.info("database %s open: SQLite %s", path, sqlite3.sqlite_version)
         self._thread.start()
@@ -202,6 +207,7 @@ class StateManager:
         with self._lock:
             session = self._active()
             self.flush()
+            self._place.check()
             changed = {**end.state, "halt.reason": end.halt_reason, "halt.detail": end.halt_detail}
             with transaction(self._connection, self.path, "ending the session"):
                 self._connection.execute(
@@ -232,8 +238,8 @@ class StateManager:
     def abandon_session(self, end: SessionEnd) -> str:
         """Store the end of a session whose last rows cannot be written: drop them, close with the others.
 
-        Its ticks, ledgers and fingerprint are those on disk, and it has no summary. Returns the halt
-        detail with the count of ticks lost. Raises StateError.
+        Its ticks, ledgers and fingerprint are those on disk, and it has no summary. A database whose file is
+        gone is copied. Returns the halt detail with the count of ticks lost. Raises StateError.
         """
         with self._lock:
             session = self._active()
@@ -247,7 +253,7 @@ class StateManager:
                 recovery.keep_latch(self._connection, end)
                 recovery.close_orders(self._connection, session.session_id, SESSION_ENDED)
             self._session = None
-            return detail
+            return detail + self._place.rescue(self._connection, self._now())
 
     def _make_room(self) -> None:
         """Move the WAL into the database: on a full disk the space it had takes the last rows."""
@@ -293,6 +299,7 @@ class StateManager:
                 self._pending.pop()
 
     def _write_pending(self) -> None:
+        self._place.check()
         rows = joined(self._pending)
         with transaction(self._connection, self.path, "committing a tick"):
             for statement, waiting in zip(STATEMENTS, rows, strict=True):
@@ -335,7 +342,7 @@ class StateManager:
                 return ()
             rows = self._read(query, ())
             symbol = None if self._session is None else self._session.quote_symbol
-        return tuple(_waiting_event(row) for row in rows if symbol is None or row[2] in (XRP, symbol))
+        return tuple(waiting_event(row) for row in rows if symbol is None or row[2] in (XRP, symbol))
 
     def add_waiting_capital(self, event: CapitalEvent, quote_symbol: str) -> bool:
         """Keep a capital event for the next session; return False when its request is known already.
@@ -424,6 +431,11 @@ class StateManager:
 
     # --- the end --------------------------------------------------------------------------------------
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What works in a thread of its own, for the session's supervision."""
+        return (self._thread,)
+
     def checkpoint_now(self) -> None:
         """Do at once what the checkpoint thread does on its timer."""
         with self._lock:
@@ -442,6 +454,7 @@ class StateManager:
         self._thread.stop()
         with self._lock:
             try:
+                self._place.rescue(self._connection, self._now())
                 self.flush()
                 result = checkpoint(self._connection, "TRUNCATE")
                 if result.busy:
@@ -481,16 +494,3 @@ def _take_locks(path: Path, options: StateOptions, at: str, locks: list[Instance
     locks.append(InstanceLock.acquire(database_lock_path(path), str(path), at))
     if options.account_lock is not None:
         locks.append(InstanceLock.acquire(options.account_lock, "the account", at))
-
-
-def _waiting_event(row: tuple[str, ...]) -> CapitalEvent:
-    request_id, kind, asset, amount, note, created_at = row
-    value = parse_number(amount, f"capital event {request_id}")
-    return CapitalEvent(
-        request_id=request_id,
-        kind=CapitalKind(kind),
-        base_drops=drops_from_xrp(value, DOWN) if asset == XRP else 0,
-        quote=ZERO if asset == XRP else value,
-        note=note,
-        created_at=created_at,
-    )

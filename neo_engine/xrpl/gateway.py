@@ -98,7 +98,7 @@ class Gateway:
         self._endpoints = Endpoints(options.endpoints or ("",), options.attempts_max)
         self._supervisor = Supervisor(options.stale_seconds)
         self._bundles = Bundles(options.after_ledger)
-        self._outbox = Outbox()
+        self._outbox = Outbox(clock.monotonic, options.stale_seconds)
         self._open: dict[str, Connection] = {}
         self._spending = {url: Spending(clock.monotonic) for url in options.endpoints}
         self._followed: Connection | None = None  # whose stream is taken in

@@ -1,9 +1,14 @@
-"""What the gateway has for its consumer: ledgers and events in one order, a bounded number of each."""
+"""What the gateway has for its consumer: ledgers and events in one order, a bounded number of each.
+
+When a ledger arrived is noted as it is put in. One that waited too long (the machine slept, the consumer was
+held up) is told as overtaken: a newer one exists, even if nobody has heard of it yet.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
@@ -46,8 +51,12 @@ class GatewayEvent(msgspec.Struct, frozen=True, kw_only=True):
 class Outbox:
     """What waits for the consumer, in order; filled by the gateway's thread, emptied by any other."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float], old_seconds: float) -> None:
+        """Make an empty one. old_seconds: a ledger that has waited longer is no news any more."""
+        self._monotonic = monotonic
+        self._old = old_seconds
         self._items: deque[LedgerBundle | GatewayEvent] = deque()
+        self._arrived: deque[float] = deque()  # of each ledger in `_items`
         self._changed = threading.Condition()
         self._ledgers = 0
         self._closed = False
@@ -67,6 +76,7 @@ class Outbox:
         with self._changed:
             self._ledgers += 1
             self._items.append(bundle)
+            self._arrived.append(self._monotonic())
             self._changed.notify()
 
     def event(self, event: GatewayEvent) -> None:
@@ -88,7 +98,8 @@ class Outbox:
             item = self._items.popleft()
             if isinstance(item, LedgerBundle):
                 self._ledgers -= 1
-                item = replace(item, overtaken=self._ledgers > 0)
+                waited = self._monotonic() - self._arrived.popleft()
+                item = replace(item, overtaken=self._ledgers > 0 or waited > self._old)
             return item
 
     def close(self) -> None:

@@ -317,7 +317,7 @@ def test_a_database_locked_by_another_program_is_refused_at_the_start(tmp_path: 
 
 def test_a_database_locked_in_the_middle_of_a_session_halts_it(tmp_path: Path) -> None:
     db = tmp_path / "neo.db"
-    config = write_config(tmp_path, state__busy_timeout_ms=100)
+    config = write_config(tmp_path, state__busy_timeout_ms=100, state__outage_halt_seconds=0)
     process = started_session(db, config=config, speed="60", ticks=15)
     with closing(sqlite3.connect(db, isolation_level=None, timeout=5)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -375,7 +375,8 @@ def test_a_disk_that_is_full_at_the_start_is_a_failed_start(tmp_path: Path, size
 @pytest.mark.parametrize("speed", ["max", "1000000"])
 def test_a_disk_that_fills_up_halts_the_session_with_a_typed_reason(tmp_path: Path, speed: str) -> None:
     db = tmp_path / "neo.db"
-    command = session_command(db, recording=EMBEDDED, speed=speed)
+    config = write_config(tmp_path, state__outage_halt_seconds=0)
+    command = session_command(db, recording=EMBEDDED, speed=speed, config=config)
     done = with_files_of_at_most(250_000, command)
     assert done.code == 4
     assert TRACEBACK not in done.err

@@ -250,5 +250,6 @@ def test_the_gates_not_simulated_here_are_ended_by_a_person_or_by_the_next_tick(
         *("Inventory", "MaxExposure", "Capital", "CapitalShrunk"),  # what is held: the other side, capital
         *("Behind", "WouldCross", "Backoff", "SelfCross"),  # the next ledgers: tests of tick, risk and diff
         *("Risk", "Cascade", "Manual"),  # tests of the monitors and of the pause
+        "Storage",  # tests of outages of the database
     }
     assert all(set(ENDS[name]) & {Ends.OPERATOR, Ends.TIME, Ends.MARKET} for name in left)

@@ -597,8 +597,8 @@ def test_damage_in_the_middle_is_told_with_its_line_and_only_when_it_is_reached(
         (b"", "no journal"),
         (b'{"type":"header"}\n', "no journal"),
         (
-            b'{"format":"neo-journal","version":3,"session":{}}\n',
-            "neo-journal 3; this engine plays neo-journal 2",
+            b'{"format":"neo-journal","version":2,"session":{}}\n',
+            "neo-journal 2; this engine plays neo-journal 3",
         ),
     ],
 )

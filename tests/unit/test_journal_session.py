@@ -35,10 +35,30 @@ from neo_engine.feed.journal_play import (
     PlayedSource,
     PlayedTimer,
 )
+from neo_engine.feed.journal_store import (
+    JournaledPart,
+    JournaledPatience,
+    JournaledStore,
+    PlayedPart,
+    PlayedPatience,
+    PlayedStore,
+)
 from neo_engine.feed.live import LedgerSource, LiveFeed
 from neo_engine.main_loop import MainLoop
-from neo_engine.ops.clock import SilenceTimer
-from neo_engine.ports import Control, FeedItem, KillRequest, PauseRequest, Reference, Signals, Timer
+from neo_engine.ops.clock import OutageTimer, SilenceTimer
+from neo_engine.outage import POLL_SECONDS, STORE_RETRIES
+from neo_engine.ports import (
+    Control,
+    FeedItem,
+    KillRequest,
+    Part,
+    Patience,
+    PauseRequest,
+    Reference,
+    Signals,
+    StateStore,
+    Timer,
+)
 from neo_engine.session import Opening, Session, SessionResult
 from neo_engine.tick import decide
 from neo_engine.xrpl.bundles import LedgerBundle
@@ -111,6 +131,21 @@ class HandReference:
         self.price_now = None
 
 
+class Worker:
+    """A part of the session that fails when it is told to."""
+
+    name, reason = "worker", HaltReason.STATE_FAILURE
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def failure(self) -> str:
+        return "it has died" if self.failures else ""
+
+    def restart(self) -> None:
+        self.failures -= 1
+
+
 class World:
     """All that is outside of a session."""
 
@@ -120,6 +155,11 @@ class World:
         self.network = Network(self.clock)
         self.control = HandControl()
         self.signals = HandSignals()
+        self.store = Store()
+        self.worker = Worker()
+
+
+OUTAGE_SECONDS = 100
 
 
 class Observed(LiveFeed):
@@ -140,10 +180,13 @@ def ran(
     *,
     reference: Reference,
     seconds: int | None,
+    store: Store,
+    stored: StateStore,
+    patience: Patience,
+    parts: tuple[Part, ...],
 ) -> tuple[SessionResult, Store, list[FeedItem]]:
     feed = Observed(source, currency=RLUSD, issuer=ISSUER, clock=clock, names=(URL,))
     start = feed.start()
-    store = Store()
     session = Session(
         config=quick(tick_interval_seconds=TICK_SECONDS),
         feed=feed,
@@ -162,7 +205,7 @@ def ran(
             last_ledger_offset=4,
             depth_levels=5,
         ),
-        store=store,
+        store=stored,
         control=control,
         clock=clock,
         signals=signals,
@@ -179,6 +222,8 @@ def ran(
         decide=decide,
         timer=timer(start.close_time),
         reference=reference,
+        patience=patience,
+        parts=parts,
     )
     result = MainLoop(session).run()
     feed.close()
@@ -194,16 +239,20 @@ def recorded(
         JournaledSource(world.network, writer),
         JournaledControl(world.control, writer),
         JournaledSignals(world.signals, writer),
-        lambda start: JournaledTimer(SilenceTimer(world.clock, TICK_SECONDS, start), writer),
+        lambda start: JournaledTimer(SilenceTimer(world.clock, TICK_SECONDS, start, pull_seconds=12), writer),
         reference=JournaledReference(world.reference, writer),
         seconds=seconds,
+        store=world.store,
+        stored=JournaledStore(world.store, writer),
+        patience=JournaledPatience(OutageTimer(world.clock, OUTAGE_SECONDS), writer),
+        parts=(JournaledPart(world.worker, writer),),
     )
     writer.close()
     return told
 
 
 def replayed(path: Path, seconds: int | None = None) -> tuple[SessionResult, Store, list[FeedItem]]:
-    journal = Journal.open(path)
+    journal, store = Journal.open(path), Store()
     try:
         told = ran(
             StillClock(),
@@ -213,6 +262,10 @@ def replayed(path: Path, seconds: int | None = None) -> tuple[SessionResult, Sto
             lambda _start: PlayedTimer(journal),
             reference=PlayedReference(journal),
             seconds=seconds,
+            store=store,
+            stored=PlayedStore(store, journal),
+            patience=PlayedPatience(journal),
+            parts=(PlayedPart(Worker(), journal),),
         )
         journal.finish()
     finally:
@@ -321,7 +374,73 @@ def another_market_that_leaves_the_peg(world: World) -> int | None:
     return 160
 
 
+def an_outage_of_the_database(world: World) -> int | None:
+    world.network.before[10] = lambda: world.store.failing.update(intent=STORE_RETRIES + 3)
+    return 120
+
+
+def an_outage_in_which_the_operator_pauses_and_a_signal_comes(world: World) -> int | None:
+    sleep, asked = world.clock.sleep, list[float]()
+
+    def slept(seconds: float) -> None:
+        sleep(seconds)
+        if world.store.failing["intent"] and seconds == POLL_SECONDS:
+            asked.append(seconds)
+            if len(asked) == 5:
+                world.control.asked.append(PAUSE)
+            if len(asked) == 9:
+                world.signals.come()
+
+    world.clock.sleep = slept  # type: ignore[method-assign]
+    world.network.before[20] = lambda: world.store.failing.update(intent=STORE_RETRIES + 6)
+    return None
+
+
+def a_kill_right_after_an_outage(world: World) -> int | None:
+    kill = KillRequest(source="file", reason="enough")
+    world.network.before[18] = lambda: world.store.failing.update(intent=STORE_RETRIES)
+    world.network.before[19] = lambda: world.control.asked.append(kill)
+    return None
+
+
+def answers_that_cannot_be_stored(world: World) -> int | None:
+    world.network.before[3] = lambda: world.store.failing.update(outcome=STORE_RETRIES + 1)
+    world.network.before[15] = lambda: world.store.failing.update(outcome=2 * STORE_RETRIES + 2)
+    return 120
+
+
+def an_outage_after_a_silence(world: World) -> int | None:
+    world.network.silent = set(range(12, 20))
+    world.network.before[14] = lambda: world.store.failing.update(intent=STORE_RETRIES + 2)
+    return 160
+
+
+def an_outage_that_outlasts_patience(world: World) -> int | None:
+    world.network.before[20] = lambda: world.store.failing.update(intent=10**6)
+    return None
+
+
+def an_outage_that_begins_with_the_end(world: World) -> int | None:
+    world.network.before[20] = lambda: world.store.failing.update(end=2)
+    return 72
+
+
+def a_part_that_dies_for_good_in_a_silence(world: World) -> int | None:
+    world.network.silent = {20, 21, 22}
+    world.network.before[8] = lambda: setattr(world.worker, "failures", 1)
+    world.network.before[21] = lambda: setattr(world.worker, "failures", 10)
+    return None
+
+
 SCENES = [
+    a_part_that_dies_for_good_in_a_silence,
+    an_outage_of_the_database,
+    an_outage_in_which_the_operator_pauses_and_a_signal_comes,
+    a_kill_right_after_an_outage,
+    answers_that_cannot_be_stored,
+    an_outage_after_a_silence,
+    an_outage_that_outlasts_patience,
+    an_outage_that_begins_with_the_end,
     another_market_that_leaves_the_peg,
     calm,
     silences,

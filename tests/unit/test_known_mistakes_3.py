@@ -59,7 +59,7 @@ XRP = 1_000_000
 def test_what_waits_for_a_slow_consumer_is_bounded() -> None:
     """Nobody takes anything while 5,000 ledgers and as many events come."""
     (bundle, *_) = PlayedGateway(ledgers=1).bundles
-    outbox = Outbox()
+    outbox = Outbox(lambda: 0.0, 10.0)
     for number in range(5_000):
         outbox.event(GatewayEvent(kind=EventKind.BUSY, text=str(number)))
         if not outbox.full:

@@ -163,6 +163,23 @@ def test_lists_that_cannot_be_had_are_asked_for_again_with_the_next_ledger() -> 
     assert given(feed).resync is not None
 
 
+def test_lists_are_asked_for_three_times_at_once_and_then_once_in_eight_ledgers_on_the_whole() -> None:
+    gateway = PlayedGateway()
+    feed, start = started(gateway)
+    gateway.lost.add("book_offers")
+    asked: list[int] = []
+    while gateway.items:
+        before = len(gateway.asked)
+        feed.request_resync()
+        feed.request_resync()  # wanted twice: one request
+        update = given(feed)
+        if len(gateway.asked) > before:
+            asked.append(update.ledger_index - start.ledger_index)
+    first = asked[0]
+    assert asked[:3] == [first, first + 1, first + 2]
+    assert asked[3:6] == [first + 24, first + 25, first + 26]
+
+
 BROKEN = {
     "text that is no JSON": (b"{", LedgerFaultKind.MALFORMED_JSON),
     "a message without its fields": (b"{}", LedgerFaultKind.MISSING_FIELD),

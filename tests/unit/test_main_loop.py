@@ -31,9 +31,10 @@ from neo_engine.domain.orders import CancelOrder, Command, PreparedTransaction, 
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
-from neo_engine.main_loop import POLL_SECONDS, STORE_RETRIES, MainLoop
+from neo_engine.main_loop import POLL_SECONDS, MainLoop
 from neo_engine.ops.clock import SilenceTimer
 from neo_engine.ops.signals import SignalFlags
+from neo_engine.outage import STORE_RETRIES
 from neo_engine.ports import ControlRequest, FeedItem, KillRequest
 from neo_engine.session import Opening, Session, SessionResult, TickView
 from neo_engine.tick import Decision, EngineState, Observation, decide
@@ -290,7 +291,7 @@ def desk(
         duration_seconds=duration_seconds,
         on_tick=views.append,
         decide=decided,
-        timer=SilenceTimer(clock, 4, feed.start().close_time) if live else None,
+        timer=SilenceTimer(clock, 4, feed.start().close_time, pull_seconds=12) if live else None,
     )
     return Desk(feed, store, exchange, control, clock, signals, session, views)
 
@@ -488,7 +489,7 @@ def test_silence_told_by_the_feed_itself_is_a_tick_of_its_own_time() -> None:
 
 def test_the_timer_is_due_once_an_interval_and_starts_again_with_a_ledger() -> None:
     clock = Clock()
-    timer = SilenceTimer(clock, 4, 500)
+    timer = SilenceTimer(clock, 4, 500, pull_seconds=12)
     due = []
     for _ in range(24):
         clock.sleep(0.5)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import FeedError
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerFaultKind, LedgerUpdate
+from neo_engine.feed import lines
 from neo_engine.feed.pace import parse_speed
 from neo_engine.feed.recorded import FeedItem, RecordedFeed
 
@@ -359,6 +361,23 @@ def test_a_damaged_file_gives_a_fault_then_the_end(tmp_path: Path) -> None:
     items, _ = read(path)
     assert len(indexes(items)) == KEPT
     assert faults(items)[-1][0] is Kinds.UNREADABLE_FILE
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in its folders")
+def test_a_file_that_gives_nothing_more_is_a_fault_and_the_end_and_never_a_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "WAIT_SECONDS", 0.3)
+    path = tmp_path / "pipe.jsonl"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)  # so that the pipe never ends
+    os.write(writer, b"the beginning of a line")
+    reader = lines.LineReader(path)
+    assert reader.next_line() is None
+    assert reader.failure is not None
+    assert reader.failure.text.endswith("nothing could be read for 0 s")
+    os.close(writer)  # the pipe ends, so the thread can
+    reader.close()
 
 
 def header(**changes: Any) -> dict[str, Any]:

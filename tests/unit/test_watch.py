@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from neo_engine.config_sections import AlertsConfig
 from neo_engine.domain.halt import HaltReason
-from neo_engine.main_loop import STORE_RETRIES, MainLoop
+from neo_engine.main_loop import MainLoop
 from neo_engine.ops.alerts import Alerts
+from neo_engine.ops.clock import OutageTimer
 from neo_engine.ops.logs import LogContext
 from neo_engine.ops.notify import Notifier
+from neo_engine.outage import STORE_RETRIES
 from neo_engine.ports import KillRequest
 from neo_engine.watch import SessionWatch
 from tests.unit.test_main_loop import Desk, desk, end, ledger
@@ -111,3 +113,24 @@ def test_the_service_manager_hears_ready_ticks_and_stopping_once(tmp_path: Path)
     assert heard.count("STOPPING=1") == 1
     assert heard.count("WATCHDOG=1") == context.tick
     assert len(heard) == 2 + heard.count("WATCHDOG=1")
+
+
+def test_the_watchdog_is_fed_while_the_database_fails(tmp_path: Path) -> None:
+    seconds = iter(range(1000))
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}, lambda: float(next(seconds)))
+        d = desk(ledger(1), ledger(2), end(2))  # a socket holds ten messages
+        d.session = replace(d.session, patience=OutageTimer(d.clock, 600))
+        d.feed.before[2] = lambda: d.store.failing.update(intent=STORE_RETRIES)
+        _, context = run(d, notifier)
+        manager.setblocking(False)
+        heard = []
+        while True:
+            try:
+                heard.append(manager.recv(1000).decode())
+            except BlockingIOError:
+                break
+    fed = [text for text in heard if text.startswith("WATCHDOG=1")]
+    assert len(fed) == context.tick + STORE_RETRIES
+    assert sum("the database fails: intent: the disk is full" in text for text in fed) == STORE_RETRIES

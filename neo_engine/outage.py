@@ -1,0 +1,89 @@
+"""Waiting for a database that cannot be written: full disk, lost permission, a lock, a file that is gone.
+
+1. A commit is tried a few times at once. What still fails is an outage. It lasts until a commit succeeds or
+   patience (`state.outage_halt_seconds`) is spent; then the commit's StateError goes on its way.
+2. Between two attempts the wait doubles, from OUTAGE_FIRST_SECONDS to OUTAGE_MOST_SECONDS: long enough for a
+   disk in trouble, short enough that the session goes on soon after it is mended.
+3. Operator and signals are heard all the while. A kill or a second signal ends the waiting; a first signal
+   does not, as what is not stored yet would be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from neo_engine.domain.errors import StateError
+from neo_engine.ports import Patience
+
+POLL_SECONDS = 0.25  # how long a signal or a kill file can wait while the feed or the database is quiet
+STORE_RETRIES = 3  # a locked database or a full disk may pass; more only delays pulling the quotes
+STORE_RETRY_SECONDS = 0.5
+OUTAGE_FIRST_SECONDS = 0.5
+OUTAGE_MOST_SECONDS = 30.0
+
+log = logging.getLogger("neo_engine")
+
+
+class Commits:
+    """Makes commits, at once or with patience.
+
+    failed: told of each that fails. ended: asked while waiting; says why the waiting must end, "" to go on.
+    """
+
+    def __init__(
+        self, patience: Patience, *, failed: Callable[[StateError], None], ended: Callable[[], str]
+    ) -> None:
+        self._patience = patience
+        self._failed = failed
+        self._ended = ended
+        self.outages = 0
+
+    def at_once(self, action: Callable[[], None]) -> None:
+        """Run a commit; a passing fault (locked, full) is tried again. Raises the last StateError."""
+        for attempt in range(1, STORE_RETRIES + 1):
+            try:
+                return action()
+            except StateError as error:
+                self._failed(error)
+                if attempt == STORE_RETRIES:
+                    raise
+                log.error("commit failed (%d of %d): %s", attempt, STORE_RETRIES, error)
+                self._patience.wait(STORE_RETRY_SECONDS)
+        return None
+
+    def begin(self, error: StateError) -> None:
+        """An outage begins. Raises `error` where none is waited for."""
+        self._patience.begin()
+        if self._patience.spent():
+            raise error
+        self.outages += 1
+        log.error("the database fails, quotes are pulled until it works again: %s", error)
+
+    def patiently(self, action: Callable[[], None], error: StateError) -> None:
+        """Run a commit again and again after `begin`. Raises StateError when the waiting must end."""
+        seconds, attempts = OUTAGE_FIRST_SECONDS, 0
+        while True:
+            self._wait(seconds, error)
+            attempts += 1
+            try:
+                action()
+            except StateError as again:
+                error = again
+                self._failed(error)
+                log.error("the database still fails (attempt %d): %s", attempts, error)
+                seconds = min(2 * seconds, OUTAGE_MOST_SECONDS)
+            else:
+                log.warning("the database works again (attempt %d): the session goes on", attempts)
+                return
+
+    def _wait(self, seconds: float, error: StateError) -> None:
+        left = seconds
+        while left > 0:
+            why = self._ended()
+            if why:
+                raise StateError(f"{error}; {why} while it was tried again") from error
+            if self._patience.spent():
+                raise error
+            self._patience.wait(min(POLL_SECONDS, left))
+            left -= POLL_SECONDS
