@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -50,7 +49,7 @@ from neo_engine.xrpl.wire import TransactionMessage, transaction_decoder
 
 MAX_CLOSE_TIME_LEAP_SECONDS = 7_200  # the main network's longest halt took about an hour (February 2025)
 SLOW_DOWN = "slowDown"  # what a server says before it closes; a load warning comes long before that
-#: Requests for the server's lists: so many at once, and one in so many ledgers (half a minute) on the whole.
+#: Requests for the server's lists: so many at once, and one more with each so many ledgers (half a minute).
 RESYNCS_AT_ONCE = 3
 RESYNC_LEDGERS = 8
 START_RETRIES = 2
@@ -135,7 +134,7 @@ class LiveFeed:
         self._last_time = 0
         self._timed_index = 0
         self._resync_wanted = False
-        self._resyncs: deque[int] = deque(maxlen=RESYNCS_AT_ONCE)  # ledgers with which lists were asked for
+        self._resync_earned = 0  # the ledger by which all requests for lists so far are earned
         self._attempts = 0  # begun since the last ledger
         self._connecting = False
         self._unhealthy = ""
@@ -308,10 +307,9 @@ class LiveFeed:
 
         Counted in ledgers, so that a replay asks where the session asked.
         """
-        full = len(self._resyncs) == RESYNCS_AT_ONCE
-        if full and index - self._resyncs[0] < RESYNCS_AT_ONCE * RESYNC_LEDGERS:
+        if index < self._resync_earned - (RESYNCS_AT_ONCE - 1) * RESYNC_LEDGERS:
             return False
-        self._resyncs.append(index)
+        self._resync_earned = max(self._resync_earned, index) + RESYNC_LEDGERS
         return True
 
     def _snapshot(self, codec: Codec, update: LedgerUpdate) -> BookSnapshot | None:

@@ -12,6 +12,7 @@ sets at its beginning and at every tick.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ from neo_engine.ops.clock import iso
 from neo_engine.ops.log_file import LogFile
 from neo_engine.ops.secrets import redact
 
+NAME_BYTES_MAX = 255  # of a file's name, on every file system in use (path_resolution(7): NAME_MAX)
 LOGGER_NAME = "neo_engine"
 FILE_ONLY = "file_only"  # in `extra`: the console gets this line by another way
 LOG_SUFFIX = ".log.jsonl"  # beside the database
@@ -148,12 +150,17 @@ def stored_log(file: str | None, db: Path) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+def _can_be(path: Path) -> bool:
+    return path.parent.is_dir() and len(os.fsencode(path.name)) <= NAME_BYTES_MAX
+
+
 @contextmanager
 def session_logging(config: LogConfig, db: Path, *, quiet: bool) -> Iterator[LogContext]:
     """Log to stderr and to the file while the block runs; the file is closed however it ends."""
     context, path = LogContext(), log_path(config.file, db)
     file = None
-    if path is not None:
+    # Where no database can be either, the session is refused with one line, which needs no second one.
+    if path is not None and (config.file != AUTO or _can_be(path)):
         file = LogFile(path, max_bytes=config.max_bytes, kept_files=config.kept_files)
         file.setFormatter(JsonFormatter(context))
     logger = setup_logging(config.level, quiet, file)

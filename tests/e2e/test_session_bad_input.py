@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from neo_engine.cli import engine_parser, paper_parser
+from neo_engine.state.schema import load_migrations, migrations_folder
 from tests.e2e.helpers import (
     CUT,
     EMBEDDED,
@@ -262,10 +263,11 @@ def backups_that_cannot_be_made(folder: Path, used: Path) -> Path:
     return path
 
 
+KNOWN_SCHEMA = len(load_migrations(migrations_folder()))
 BAD_DATABASES: dict[Callable[[Path, Path], Path], str] = {
     no_database: "is not a database; give a file made by NEO",
     anothers_database: "is a database of another program",
-    newer_schema: "made by a newer NEO (schema 4, this one knows 3)",
+    newer_schema: f"made by a newer NEO (schema {KNOWN_SCHEMA + 1}, this one knows {KNOWN_SCHEMA})",
     edited_migration: "migration 0001_initial was edited after it was applied",
     damaged: "restore the newest",
     a_folder: "is a folder; give the path of a database file",

@@ -163,7 +163,7 @@ def test_lists_that_cannot_be_had_are_asked_for_again_with_the_next_ledger() -> 
     assert given(feed).resync is not None
 
 
-def test_lists_are_asked_for_three_times_at_once_and_then_once_in_eight_ledgers_on_the_whole() -> None:
+def test_lists_are_asked_for_three_times_at_once_and_then_once_in_eight_ledgers() -> None:
     gateway = PlayedGateway()
     feed, start = started(gateway)
     gateway.lost.add("book_offers")
@@ -177,7 +177,7 @@ def test_lists_are_asked_for_three_times_at_once_and_then_once_in_eight_ledgers_
             asked.append(update.ledger_index - start.ledger_index)
     first = asked[0]
     assert asked[:3] == [first, first + 1, first + 2]
-    assert asked[3:6] == [first + 24, first + 25, first + 26]
+    assert asked[3:6] == [first + 8, first + 16, first + 24]
 
 
 BROKEN = {

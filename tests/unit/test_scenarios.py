@@ -208,7 +208,7 @@ EXPECT = "expect:\n  - end: {halt: duration_elapsed}\n"
         (CALM + EXPECT + "  - {at: 3}\n", "expects nothing; give quoting, cause, gate, reading"),
         (
             CALM + EXPECT + "  - {at: 3, gate: Tired}\n",
-            "expect[1].gate: no 'Tired'; there are Stopping, Risk",
+            "expect[1].gate: no 'Tired'; there are Stopping, ",
         ),
         (
             CALM + EXPECT + "  - {at: 3, reading: {monitor: mood, severity: WARN}}\n",
