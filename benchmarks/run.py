@@ -34,6 +34,7 @@ def main() -> int:
         ["bench_sign"],
         ["bench_model", *series],
         ["bench_state", *(["500"] if options.quick else [])],
+        ["bench_why", *(["50000"] if options.quick else [])],
         ["bench_report", *(["50000", "5000"] if options.quick else [])],
         ["bench_engine", *series],
         ["bench_session", *series],
