@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -115,7 +116,7 @@ def setup_logging(level: str, quiet: bool, file: LogFile | None = None) -> loggi
     logger = logging.getLogger(LOGGER_NAME)
     close_logging()
     chosen = logging.getLevelNamesMapping()[level]
-    console = logging.StreamHandler(sys.stderr)
+    console = _Console()
     formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     console.setFormatter(formatter)
@@ -127,6 +128,18 @@ def setup_logging(level: str, quiet: bool, file: LogFile | None = None) -> loggi
     logger.propagate = False
     logger.setLevel(min(console.level, chosen) if file is not None else console.level)
     return logger
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is when a line comes: the one before it may be closed by then."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def close_logging() -> None:
