@@ -251,9 +251,11 @@ class MainLoop:
         try:
             self._commits.at_once(partial(self._commit, record))
         except StateError as error:
+            # None of it was sent: its numbers are free, or what is sent next waits behind them for ever.
+            s.exchange.withdraw(transactions)
             if not self._patient:
                 raise
-            decision = self._outage(seen, transactions, error)
+            decision = self._outage(seen, error)
         else:
             self._touch = touch
             self._committed(seen, record, decision, numbered.orders)
@@ -283,9 +285,7 @@ class MainLoop:
             del self._owed[0]
         self._s.store.commit_intent(record)
 
-    def _outage(
-        self, seen: Observation, transactions: tuple[PreparedTransaction, ...], error: StateError
-    ) -> Decision:
+    def _outage(self, seen: Observation, error: StateError) -> Decision:
         """Pull every quote of a tick that cannot be stored, and store that once the database works again.
 
         The one place where an act precedes its intent: a cancel can only lessen what stands, and waiting for
@@ -293,7 +293,6 @@ class MainLoop:
         """
         s = self._s
         self._commits.begin(error)
-        s.exchange.withdraw(transactions)
         decision = withheld(self._state, seen, s.config, seen.close_time, why=str(error))
         cancels = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=True)
         numbered = prepared(decision.state.orders, cancels, seen.ledger_index)

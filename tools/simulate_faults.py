@@ -42,6 +42,7 @@ SESSIONS_MAX = 12  # of a trial; one whose engine ends more often shows nothing 
 FLATTEN_MAX = 4
 AWAY_LEDGERS = 2  # between a session that ended early and the next
 SEEN_SECONDS = 4 * LEDGER_SECONDS  # after a fault's end in which a sign of it still counts
+STRANGER = "something else sends for it"  # and nobody else has the account's key here
 CALM = HaltReason.DURATION_ELAPSED.value
 
 
@@ -139,6 +140,8 @@ class Runner:
             self.halts.append(halt.reason.value)
             self.say(f"      -- ended: {halt.reason.value}: {halt.detail}; left {result.left}")
             self.digest.update(result.session.fingerprint.encode())
+            if STRANGER in halt.detail:
+                self.failures.append(f"own transaction not known again: {halt.detail}")
         if result is None or self.halts[-1] != CALM:
             world.clock.sleep(away * LEDGER_SECONDS)
         return result

@@ -117,6 +117,13 @@ def test_a_session_whose_end_the_locked_disk_refuses_is_closed_by_the_next(tmp_p
     assert "no database" not in outcome.halts
 
 
+def test_cancels_sent_without_a_record_do_not_wait_behind_numbers_that_nobody_uses(tmp_path: Path) -> None:
+    # The tick before them was prepared and could not be stored: its two numbers were never sent.
+    outcome = run_trial(trial(6, "trending", happens("disk_locked", 18, 2.0, seconds=4.82)), tmp_path)
+    assert outcome.failures == ()
+    assert outcome.halts == ("state_failure", "duration_elapsed", "duration_elapsed")
+
+
 # the tool itself
 
 
