@@ -29,7 +29,7 @@ from neo_engine.feed.recorded import RecordedFeed
 from neo_engine.feed.reference import open_reference
 from neo_engine.feed.simulated import SimulatedFeed
 from neo_engine.main_loop import MainLoop
-from neo_engine.ops.clock import OutageTimer, SilenceTimer
+from neo_engine.ops.clock import Countdown, SilenceTimer
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.signals import SignalFlags
 from neo_engine.ports import Clock, Feed
@@ -148,7 +148,9 @@ def _run(
             timer=silence_timer(config, clock, start),
             reference=reference,
             parts=store.parts,
-            patience=OutageTimer(clock, config.state.outage_halt_seconds),
+            patience=Countdown(clock, config.state.outage_halt_seconds),
+            # A recording has its own end, and at a low speed its ledgers may take long.
+            ending=Countdown(clock, config.engine.shutdown_seconds) if start.live else None,
             watch=options.watch,
             hypothesis=options.hypothesis,
         )

@@ -90,6 +90,7 @@ class EngineConfig(Section):
     tick_interval_seconds: Count
     wal_checkpoint_interval_seconds: NonNegative
     shutdown_ledgers: CountOrOff
+    shutdown_seconds: Count
     depth_levels: Annotated[int, Field(ge=1, le=60, strict=True)]
 
 

@@ -34,7 +34,7 @@ from neo_engine.feed.journal_play import (
     PlayedSource,
     PlayedTimer,
 )
-from neo_engine.feed.journal_store import PlayedPart, PlayedPatience, PlayedStore
+from neo_engine.feed.journal_store import ENDING, PlayedPart, PlayedPatience, PlayedStore
 from neo_engine.fingerprint import START
 from neo_engine.inventory import accounts, empty
 from neo_engine.live_left import LeftBehind
@@ -188,6 +188,7 @@ def _world(journal: Journal, header: _Header) -> World:
         timer=lambda _start: PlayedTimer(journal),
         reference=PlayedReference(journal),
         patience=PlayedPatience(journal),
+        ending=PlayedPatience(journal, ENDING),
         stored=lambda store: PlayedStore(store, journal),
         parts=lambda parts: tuple(PlayedPart(part, journal) for part in parts),
     )

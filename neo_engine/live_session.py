@@ -43,7 +43,7 @@ from neo_engine.feed.journal import (
     JournaledTimer,
     JournalWriter,
 )
-from neo_engine.feed.journal_store import JournaledPart, JournaledPatience, JournaledStore
+from neo_engine.feed.journal_store import ENDING, JournaledPart, JournaledPatience, JournaledStore
 from neo_engine.feed.live import LedgerSource, LiveFeed, shown_endpoint
 from neo_engine.feed.reference import open_reference
 from neo_engine.live_left import LeftBehind, left_behind
@@ -56,7 +56,7 @@ from neo_engine.live_start import (
     patiently,
 )
 from neo_engine.main_loop import MainLoop
-from neo_engine.ops.clock import OutageTimer
+from neo_engine.ops.clock import Countdown
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import NO_LATCH, SessionLatch, check_latch
 from neo_engine.ops.secrets import load_secret
@@ -146,6 +146,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     timer: Callable[[FeedStart], Timer | None]
     reference: Reference
     patience: Patience
+    ending: Patience
     between: Callable[[Exchange], Exchange] = as_it_is
     stored: Callable[[StateStore], StateStore] = as_it_stores
     parts: Callable[[Sequence[Part]], tuple[Part, ...]] = tuple
@@ -220,12 +221,18 @@ def run_live(options: LiveOptions, clock: Clock) -> LiveResult:
         if options.duration_seconds != AT_ONCE:
             check_latch(store.state(), clock.utc_now(), options.db)
         behind = left_behind(store, live.account)
-        world = _world(options, live, key, clock, signals)
-        if options.journal is None:
-            return run_session(options, world, behind, clock, store)
-        header = journal_header(options, world, behind)
-        with closing(JournalWriter(options.journal, header)) as writer:
-            return run_session(options, _journaled(world, writer), behind, clock, store)
+        return run_journaled(options, _world(options, live, key, clock, signals), behind, clock, store)
+
+
+def run_journaled(
+    options: LiveOptions, world: World, behind: LeftBehind, clock: Clock, store: StateManager
+) -> LiveResult:
+    """Run the session in a world, with a journal where `options` has one. Raises what `run_session` does."""
+    if options.journal is None:
+        return run_session(options, world, behind, clock, store)
+    header = journal_header(options, world, behind)
+    with closing(JournalWriter(options.journal, header)) as writer:
+        return run_session(options, _journaled(world, writer), behind, clock, store)
 
 
 def _world(
@@ -246,7 +253,8 @@ def _world(
         mode=LIVE,
         timer=lambda start: silence_timer(config, clock, start),
         reference=open_reference(config.reference),
-        patience=OutageTimer(clock, config.state.outage_halt_seconds),
+        patience=Countdown(clock, config.state.outage_halt_seconds),
+        ending=Countdown(clock, config.engine.shutdown_seconds),
     )
 
 
@@ -266,6 +274,7 @@ def _journaled(world: World, writer: JournalWriter) -> World:
         timer=timer,
         reference=JournaledReference(world.reference, writer),
         patience=JournaledPatience(world.patience, writer),
+        ending=JournaledPatience(world.ending, writer, ENDING),
         stored=lambda store: JournaledStore(store, writer),
         parts=lambda parts: tuple(JournaledPart(part, writer) for part in parts),
     )
@@ -321,6 +330,7 @@ def run_session(
             today=behind.today(start.close_time),
             reference=world.reference,
             patience=world.patience,
+            ending=world.ending,
             parts=world.parts(store.parts),
             watch=options.watch,
         )

@@ -22,7 +22,6 @@ class Progress:
     first_ledger: int | None = None
     last_ledger: int | None = None
     last_close_time: int = 0
-    wind_down_ledgers: int = 0
 
 
 def intent_record(

@@ -3,8 +3,8 @@
 Invariants:
 1. Nothing is submitted before its intent is committed; the answers are committed right after.
 2. There is one shutdown path (`_finish`) and it runs once, whatever ended the session.
-3. From the moment a session is asked to stop it only cancels; it waits for the venue to confirm, for
-   at most `engine.shutdown_ledgers` ledgers (or as many intervals without one), and says what was left.
+3. From the moment a session is asked to stop it only cancels; it waits for the venue to confirm, but not
+   for ever (`ending.py`), and says what was left.
 4. A tick that cannot be stored is tried again with every quote pulled (`outage.py`); no other is made before
    it is on disk. When patience is spent, it is the last one and the reason is `state_failure`.
 5. While a live feed gives no ledger, a tick is made every `engine.tick_interval_seconds` of the clock,
@@ -25,14 +25,15 @@ from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import FeedError, InvariantViolation, NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUpdate
-from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction, SubmitClass, SubmitOutcome
+from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction, SubmitOutcome
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
+from neo_engine.ending import Ending
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fault_lines import FaultLines
 from neo_engine.fingerprint import extend
 from neo_engine.loop_records import Progress, intent_record
-from neo_engine.ops.clock import OutageTimer, iso
-from neo_engine.outage import POLL_SECONDS, Commits
+from neo_engine.ops.clock import Countdown, iso
+from neo_engine.outage import POLL_SECONDS, Commits, SentBare
 from neo_engine.ports import FeedItem, VenueReport
 from neo_engine.session import (
     DRIFT_KEY,
@@ -70,6 +71,7 @@ class MainLoop:
         self._touch_summary = self._touch.summary()
         self._decision: Decision | None = None
         self._asked = Asked(session.control, session.signals)
+        self._ending = Ending(session.config.engine, session.signals, session.ending)
         self._supervision = Supervision(session.parts)
         self._fault_lines = FaultLines()
         self._fallen: Halt | None = None  # a part of the session that is beyond help
@@ -77,9 +79,9 @@ class MainLoop:
         self._unrecorded = 0  # cancels that were sent and accepted, and whose intent is not on disk yet
         self._patient = True  # False once the session's end is being stored: that must not take for ever
         self._commits = Commits(
-            session.patience or OutageTimer(session.clock, 0),
+            session.patience or Countdown(session.clock, 0),
             failed=session.watch.database,
-            ended=self._asked.hurried,
+            ended=lambda: self._asked.hurried() or self._ending.late(),
         )
 
     def run(self) -> SessionResult:
@@ -156,7 +158,7 @@ class MainLoop:
         """Make the tick of an interval in which a live feed gave no ledger."""
         now = self._timer.due() if self._timer is not None else None
         if now is not None:
-            self._n.wind_down_ledgers += self._state.stopping is not None
+            self._ending.ledger()
             self._tick(self._silence(now))
 
     def _stop(self, close_time: int) -> Halt | None:
@@ -171,13 +173,11 @@ class MainLoop:
 
     def _urgent(self) -> bool:
         """True when a stop was asked for that no tick has taken up yet: it must not wait for a ledger."""
-        asked = self._asked.stop is not None or self._fallen is not None
-        return self._state.stopping is None and asked
+        return self._state.stopping is None and (self._asked.stop is not None or self._fallen is not None)
 
     def _wound_down(self) -> bool:
-        if self._state.stopping is None or not self._state.orders.working:
-            return self._state.stopping is not None
-        return self._s.signals.hurry or self._n.wind_down_ledgers >= self._s.config.engine.shutdown_ledgers
+        stopping = self._state.stopping is not None
+        return stopping and (not self._state.orders.working or bool(self._ending.over()))
 
     def _observe(self, item: FeedItem) -> Observation:
         if isinstance(item, LedgerUpdate):
@@ -197,8 +197,8 @@ class MainLoop:
         n.last_close_time = update.close_time
         if self._timer is not None:
             self._timer.ledger(update.close_time)
-        if self._state.stopping is not None and not update.overtaken:
-            n.wind_down_ledgers += 1
+        if not update.overtaken:
+            self._ending.ledger()
         if report.faults:
             self._s.feed.request_resync()
         faults = tuple(self._note(fault) for fault in report.faults)
@@ -244,6 +244,8 @@ class MainLoop:
         s.watch.tick(seen, decision)
         move_capital(s.exchange, decision)
         stopping = decision.state.stopping is not None
+        if stopping:
+            self._ending.begin()
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
         numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
         touch = self._touch.with_tick(decision.touch)
@@ -278,8 +280,13 @@ class MainLoop:
             )
         )
 
-    def _commit(self, record: IntentRecord) -> None:
-        """Store a tick after the answers still owed. Raises StateError: all of it may be repeated."""
+    def _commit(self, record: IntentRecord, sent: SentBare | None = None) -> None:
+        """Store a tick after the answers still owed. Raises StateError: all of it may be repeated.
+
+        sent: its cancels, if they went ahead; those that were lost are sent again first.
+        """
+        if sent is not None:
+            sent.repeat()
         while self._owed:
             self._s.store.commit_outcome(self._owed[0])
             del self._owed[0]
@@ -296,18 +303,17 @@ class MainLoop:
         decision = withheld(self._state, seen, s.config, seen.close_time, why=str(error))
         cancels = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=True)
         numbered = prepared(decision.state.orders, cancels, seen.ledger_index)
-        outcomes = s.exchange.submit(cancels) if cancels else ()
-        sent = all(one.outcome is SubmitClass.ACCEPTED for one in outcomes)
-        self._unrecorded = len(cancels) if sent else 0
+        sent = SentBare(s.exchange, cancels)
+        self._unrecorded = len(cancels) if sent.accepted else 0
         touch = self._touch.with_tick(decision.touch)
         record = self._intent(seen, decision, cancels, numbered.changed, touch)
-        self._commits.patiently(partial(self._commit, record), error)
+        self._commits.patiently(partial(self._commit, record, sent), error)
         self._touch, self._unrecorded = touch, 0
         if self._timer is not None:
             self._timer.ledger(self._n.last_close_time)  # nobody listened: the silence is counted anew
         self._committed(seen, record, decision, numbered.orders)
         self._acknowledge(decision)
-        orders = self._answered(seen, decision, numbered.orders, outcomes)
+        orders = self._answered(seen, decision, numbered.orders, sent.outcomes)
         self._state = replace(decision.state, orders=orders)
         return decision
 
@@ -430,8 +436,7 @@ class MainLoop:
             log.error("the last cancels could not be stored: %s", where(error))
             ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
             return pulled_bare(self._s.exchange, self._state.orders, ledger_index)
-        left = len(self._state.orders.working)
-        return f"; {left} orders still work, their cancels are under way or refused" if left else ""
+        return self._ending.left(len(self._state.orders.working))
 
     def _finish(self, halt: Halt) -> SessionResult:
         """The one shutdown path: pull what is left, store the end, release everything."""
@@ -492,4 +497,4 @@ class MainLoop:
         if decision is None:
             return {}
         counts = {"fills": n.fills, "feed_faults": n.faults, "touch": self._touch_summary}
-        return {**accounts_summary(decision.accounts), **counts}
+        return accounts_summary(decision.accounts) | counts

@@ -11,10 +11,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from neo_engine.domain.errors import StateError
-from neo_engine.ports import Patience
+from neo_engine.domain.orders import PreparedTransaction, SubmitClass
+from neo_engine.ports import Exchange, Patience
 
 POLL_SECONDS = 0.25  # how long a signal or a kill file can wait while the feed or the database is quiet
 STORE_RETRIES = 3  # a locked database or a full disk may pass; more only delays pulling the quotes
@@ -87,3 +88,28 @@ class Commits:
                 raise error
             self._patience.wait(min(POLL_SECONDS, left))
             left -= POLL_SECONDS
+
+
+class SentBare:
+    """Cancels that were sent before they are on disk, and what was answered last to each.
+
+    An answer that is lost may mean a cancel that is: nobody reads ledgers now, so they are sent again here.
+    """
+
+    def __init__(self, exchange: Exchange, cancels: Sequence[PreparedTransaction]) -> None:
+        self._exchange = exchange
+        self._cancels = cancels
+        self.outcomes = exchange.submit(cancels) if cancels else ()
+
+    @property
+    def accepted(self) -> bool:
+        """True when a server has taken all of them."""
+        return all(one.outcome is SubmitClass.ACCEPTED for one in self.outcomes)
+
+    def repeat(self) -> None:
+        """Send again what no server is known to have."""
+        unknown = {one.tx_hash for one in self.outcomes if one.outcome is SubmitClass.UNKNOWN}
+        lost = [one for one in self._cancels if one.tx_hash in unknown]
+        if lost:
+            again = {one.tx_hash: one for one in self._exchange.submit(lost)}
+            self.outcomes = tuple(again.get(one.tx_hash, one) for one in self.outcomes)

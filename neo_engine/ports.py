@@ -73,16 +73,16 @@ class Part(Protocol):
 
 
 class Patience(Protocol):
-    """How long an outage of the database may last, and the waiting in it."""
+    """How long an outage of the database or the end of a session may last, and the waiting in it."""
 
     def begin(self) -> None:
-        """An outage begins now."""
+        """It begins now."""
 
     def wait(self, seconds: float) -> None:
         """Wait, or pretend to."""
 
     def spent(self) -> bool:
-        """Return True once the outage has lasted too long."""
+        """Return True once it has lasted too long."""
 
 
 class Signals(Protocol):

@@ -109,6 +109,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     today: Today = NOTHING_YET
     reference: Reference = NO_REFERENCE
     patience: Patience | None = None
+    ending: Patience | None = None
     parts: tuple[Part, ...] = ()
     watch: Watch = NO_WATCH
 

@@ -27,12 +27,14 @@ from pathlib import Path
 
 import msgspec
 
-from neo_engine.domain.errors import StartupFailure, StateError
+from neo_engine.domain.errors import NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import HaltReason
+from neo_engine.live_replay import play_journal
 from neo_engine.live_session import LiveResult
 from neo_engine.ops.kill_switch import ResetOrder, reset
 from neo_engine.rehearsal.points import Crash
 from neo_engine.rehearsal.world import LEDGER_SECONDS
+from neo_engine.session import SessionResult, TickView
 from tools.check_live import EXIT_DIFFERENT, ask
 from tools.simulated_checks import after_session, at_the_end
 from tools.simulated_draw import ALL_KINDS, LEDGERS, Trial, draw
@@ -49,7 +51,8 @@ CALM = HaltReason.DURATION_ELAPSED.value
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a trial. faults: (kind, detected, recovered). halts: typed reasons of sessions.
 
-    digest: of every session's fingerprint and the last ledger's hash. failures: all that is wrong.
+    replayed: sessions whose journal was played again. digest: of every session's fingerprint and the last
+    ledger's hash. failures: all that is wrong.
     """
 
     seed: int
@@ -57,6 +60,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     ledgers: int
     simulated_seconds: float
     sessions: int
+    replayed: int
     crashes: int
     halts: tuple[str, ...]
     faults: tuple[tuple[str, bool, bool], ...]
@@ -79,6 +83,7 @@ class Runner:
         self.deaths = 0
         self.halts: list[str] = []
         self.sessions = 0
+        self.replayed = 0
         self.digest = sha256()
         self.counts: dict[str, int] = {}
 
@@ -113,6 +118,7 @@ class Runner:
         self.sessions += 1
         self.say(f"      -- session {self.sessions}, {ledgers} ledgers")
         result = None
+        journal = self._journal()
         away = AWAY_LEDGERS
         try:
             result = world.session(
@@ -122,6 +128,7 @@ class Runner:
                 point=h.point,
                 between=h.between,
                 on_store=h.opened,
+                journal=journal,
             )
         except Crash as crash:
             self._died(crash)
@@ -142,9 +149,34 @@ class Runner:
             self.digest.update(result.session.fingerprint.encode())
             if STRANGER in halt.detail:
                 self.failures.append(f"own transaction not known again: {halt.detail}")
+            if journal is not None:
+                self._replay(journal, result.session)
         if result is None or self.halts[-1] != CALM:
             world.clock.sleep(away * LEDGER_SECONDS)
         return result
+
+    def _journal(self) -> Path | None:
+        """Return where the session writes its journal; a market that is bent behind its door has none."""
+        bent = any(one.kind == "bend" for one in self.trial.injections)
+        return None if bent else self.db.with_name(f"{self.sessions}.journal")
+
+    def _replay(self, journal: Path, done: SessionResult) -> None:
+        """Play a session's journal into a database of its own: every decision must be the same."""
+        try:
+            again = play_journal(journal, journal.with_suffix(".db"), self.h.world.clock, unwatched)
+        except NeoError as error:
+            self.failures.append(f"the journal of session {self.sessions} does not play: {error}")
+            return
+        if (again.fingerprint, again.ticks, again.halt.reason) != (
+            done.fingerprint,
+            done.ticks,
+            done.halt.reason,
+        ):
+            self.failures.append(
+                f"the journal of session {self.sessions} plays to tick {again.ticks}, {again.halt}; "
+                f"the session was {done.ticks}, {done.halt}"
+            )
+        self.replayed += 1
 
     def _died(self, crash: Crash) -> None:
         if not self.db.exists():
@@ -179,6 +211,11 @@ class Runner:
                 self.say("      -- the operator resets the latch")
 
 
+def unwatched(_config: object) -> Callable[[TickView], None]:
+    """Return the viewer of a replay: nobody looks."""
+    return lambda _view: None
+
+
 def run_trial(trial: Trial, folder: Path, say: Callable[[str], None] = lambda _text: None) -> Outcome:
     """Run one trial in its folder and judge it; say: told what happens, line by line."""
     began = time.monotonic()
@@ -201,6 +238,7 @@ def run_trial(trial: Trial, folder: Path, say: Callable[[str], None] = lambda _t
         ledgers=world.ledger,
         simulated_seconds=round(world.clock.monotonic(), 1),
         sessions=runner.sessions,
+        replayed=runner.replayed,
         crashes=runner.deaths,
         halts=tuple(runner.halts),
         faults=tuple(_judged(one, runner) for one in runner.h.done),
@@ -235,6 +273,7 @@ def one_seed(seed: int) -> Outcome:
                 ledgers=0,
                 simulated_seconds=0.0,
                 sessions=0,
+                replayed=0,
                 crashes=0,
                 halts=(),
                 faults=(),
@@ -280,6 +319,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         f"seeds {len(outcomes)}, sessions {sum(one.sessions for one in outcomes)}, ledgers {ledgers}, "
         f"simulated hours {hours:.1f}, {ledgers / work if work else 0:.0f} ledgers a second and process",
         f"compared: {counts['transactions']} transactions, {counts['fills']} fills",
+        f"played again from their journals: {sum(one.replayed for one in outcomes)} sessions",
         f"failures {len(failed)}",
     ]
     lines += [f"  seed {one.seed}: {one.failures[0]}\n    {command(one.seed)}" for one in failed]

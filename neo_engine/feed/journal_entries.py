@@ -160,7 +160,9 @@ class StoreEntry(Entry, frozen=True, kw_only=True, tag="store"):
 
 
 class PatienceEntry(Entry, frozen=True, kw_only=True, tag="patience"):
-    """The database had failed for too long when it was asked."""
+    """Something had lasted too long when it was asked: an outage of the database, or by name `ending`."""
+
+    name: str = ""
 
 
 class PartEntry(Entry, frozen=True, kw_only=True, tag="part"):

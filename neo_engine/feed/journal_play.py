@@ -40,6 +40,7 @@ from neo_engine.feed.journal_entries import (
     LedgerEntry,
     PackedLedger,
     PartEntry,
+    PatienceEntry,
     ReferenceEntry,
     Request,
     SignalEntry,
@@ -210,7 +211,7 @@ class Journal:
         head = self._head
         if not isinstance(head, kind) or (head.waited and not self._waited) or self._mismatch:
             return None
-        if isinstance(head, SignalEntry | PartEntry) and head.name != name:
+        if isinstance(head, SignalEntry | PartEntry | PatienceEntry) and head.name != name:
             return None
         if isinstance(head, StoreEntry) and f"{head.name} {head.number}" != name:
             return None

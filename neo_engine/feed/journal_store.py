@@ -21,6 +21,7 @@ from neo_engine.feed.journal_play import Journal
 from neo_engine.ports import Part, Patience, StateStore
 
 INTENT, OUTCOME, END = "intent", "outcome", "end"
+ENDING = "ending"  # the patience with the end of a session
 
 
 class _Commits(ABC):
@@ -128,14 +129,15 @@ class PlayedStore(_Commits):
 
 
 class JournaledPatience:
-    """Patience with a journal: its end is written."""
+    """Patience with a journal: its end is written. name: of the entry."""
 
-    def __init__(self, patience: Patience, writer: JournalWriter) -> None:
+    def __init__(self, patience: Patience, writer: JournalWriter, name: str = "") -> None:
         self._patience = patience
         self._writer = writer
+        self._name = name
 
     def begin(self) -> None:
-        """An outage begins now."""
+        """It begins now."""
         self._patience.begin()
 
     def wait(self, seconds: float) -> None:
@@ -143,28 +145,29 @@ class JournaledPatience:
         self._patience.wait(seconds)
 
     def spent(self) -> bool:
-        """Return True once the outage has lasted too long."""
+        """Return True once it has lasted too long."""
         spent = self._patience.spent()
         if spent:
-            self._writer.write(PatienceEntry())
+            self._writer.write(PatienceEntry(name=self._name))
         return spent
 
 
 class PlayedPatience:
-    """The patience of a journal. Nobody waits in a replay."""
+    """The patience of a journal, by the name of its entry. Nobody waits in a replay."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, name: str = "") -> None:
         self._journal = journal
+        self._name = name
 
     def begin(self) -> None:
-        """The journal knows when an outage ended."""
+        """The journal knows when it was spent."""
 
     def wait(self, seconds: float) -> None:
         """No time passes."""
 
     def spent(self) -> bool:
         """Return True where the session's patience was spent."""
-        return self._journal.seen(PatienceEntry) is not None
+        return self._journal.seen(PatienceEntry, self._name) is not None
 
 
 class JournaledPart:

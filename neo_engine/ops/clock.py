@@ -79,8 +79,8 @@ class SilenceTimer:
         return unseen > max(ASLEEP_SECONDS, self._pull)
 
 
-class OutageTimer:
-    """Waits while the database fails, for `limit_seconds` of `clock`; with 0 not at all."""
+class Countdown:
+    """Patience of `limit_seconds` of `clock` from `begin` on; with 0 none at all."""
 
     def __init__(self, clock: Clock, limit_seconds: int) -> None:
         self._clock = clock
@@ -88,7 +88,7 @@ class OutageTimer:
         self._since = 0.0
 
     def begin(self) -> None:
-        """An outage begins now."""
+        """What is waited for begins now."""
         self._since = self._clock.monotonic()
 
     def wait(self, seconds: float) -> None:
@@ -96,7 +96,7 @@ class OutageTimer:
         self._clock.sleep(seconds)
 
     def spent(self) -> bool:
-        """Return True once the outage has lasted too long."""
+        """Return True once it has lasted too long."""
         return self._clock.monotonic() - self._since >= self._limit
 
 

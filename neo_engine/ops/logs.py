@@ -131,14 +131,17 @@ def setup_logging(level: str, quiet: bool, file: LogFile | None = None) -> loggi
 
 
 class _Console(logging.StreamHandler[TextIO]):
-    """Writes to what stderr is when a line comes: the one before it may be closed by then."""
+    """Writes to stderr, and where that was closed meanwhile, to what is stderr then."""
+
+    stream: TextIO  # the live view puts itself in its place
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        self.stream = sys.stderr
+        if self.stream.closed:
+            self.stream = sys.stderr
         super().emit(record)
 
 

@@ -44,9 +44,9 @@ from neo_engine.live_session import (
     SealedKey,
     World,
     as_it_is,
-    run_session,
+    run_journaled,
 )
-from neo_engine.ops.clock import OutageTimer
+from neo_engine.ops.clock import Countdown
 from neo_engine.ops.control import FileControl
 from neo_engine.ops.latch import check_latch
 from neo_engine.ops.secrets import Secret
@@ -179,11 +179,12 @@ class Rehearsal:
         between: Callable[[Exchange], Exchange] = as_it_is,
         adopt_offers: bool = False,
         on_store: Callable[[WatchedStore], None] = lambda _store: None,
+        journal: Path | None = None,
     ) -> LiveResult:
         """Run one session on the world as it is now; ledgers: its duration, None for no end, 0: only cancel.
 
-        on_store: gets the session's database when it is open. Raises what `live_session.run_live` raises, and
-        whatever `point` does.
+        on_store: gets the session's database when it is open. journal: where to write one. Raises what
+        `live_session.run_live` raises, and whatever `point` does.
         """
         config, clock = self.config, self.clock
         duration = None if ledgers is None else ledgers * LEDGER_SECONDS
@@ -196,6 +197,7 @@ class Rehearsal:
             duration_seconds=duration,
             on_tick=on_tick,
             adopt_offers=adopt_offers,
+            journal=journal,
         )
         self.signals = QuietSignals()
         store = WatchedStore.open(
@@ -210,7 +212,7 @@ class Rehearsal:
                 if duration != AT_ONCE:
                     check_latch(store.state(), clock.utc_now(), db)
                 behind = left_behind(store, self.account)
-                return run_session(options, self._world(db, point, between), behind, clock, store)
+                return run_journaled(options, self._world(db, point, between), behind, clock, store)
         finally:
             self._closed(store)
 
@@ -239,7 +241,8 @@ class Rehearsal:
             mode=LIVE,
             timer=lambda start: silence_timer(config, clock, start),
             reference=open_reference(config.reference),
-            patience=OutageTimer(clock, config.state.outage_halt_seconds),
+            patience=Countdown(clock, config.state.outage_halt_seconds),
+            ending=Countdown(clock, config.engine.shutdown_seconds),
             between=between,
         )
 

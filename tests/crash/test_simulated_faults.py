@@ -153,6 +153,7 @@ def test_outcomes_are_kept_and_those_known_are_told_in_the_table(tmp_path: Path)
         ledgers=41,
         simulated_seconds=3600.0,
         sessions=2,
+        replayed=1,
         crashes=1,
         halts=("kill_switch", "duration_elapsed"),
         faults=(("kill", True, False), ("gap", True, True)),

@@ -43,6 +43,7 @@ LAYERS = {
     "neo_engine.main_loop": SHELL,
     "neo_engine.session": SHELL,
     "neo_engine.asked": SHELL,
+    "neo_engine.ending": SHELL,
     "neo_engine.outage": SHELL,
     "neo_engine.fault_lines": SHELL,
     "neo_engine.supervision": SHELL,

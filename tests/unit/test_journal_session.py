@@ -36,6 +36,7 @@ from neo_engine.feed.journal_play import (
     PlayedTimer,
 )
 from neo_engine.feed.journal_store import (
+    ENDING,
     JournaledPart,
     JournaledPatience,
     JournaledStore,
@@ -45,7 +46,7 @@ from neo_engine.feed.journal_store import (
 )
 from neo_engine.feed.live import LedgerSource, LiveFeed
 from neo_engine.main_loop import MainLoop
-from neo_engine.ops.clock import OutageTimer, SilenceTimer
+from neo_engine.ops.clock import Countdown, SilenceTimer
 from neo_engine.outage import POLL_SECONDS, STORE_RETRIES
 from neo_engine.ports import (
     Control,
@@ -160,6 +161,7 @@ class World:
 
 
 OUTAGE_SECONDS = 100
+ENDING_SECONDS = 6  # less than the delivered ledgers of a wind-down take
 
 
 class Observed(LiveFeed):
@@ -183,6 +185,7 @@ def ran(
     store: Store,
     stored: StateStore,
     patience: Patience,
+    ending: Patience,
     parts: tuple[Part, ...],
 ) -> tuple[SessionResult, Store, list[FeedItem]]:
     feed = Observed(source, currency=RLUSD, issuer=ISSUER, clock=clock, names=(URL,))
@@ -223,6 +226,7 @@ def ran(
         timer=timer(start.close_time),
         reference=reference,
         patience=patience,
+        ending=ending,
         parts=parts,
     )
     result = MainLoop(session).run()
@@ -244,7 +248,8 @@ def recorded(
         seconds=seconds,
         store=world.store,
         stored=JournaledStore(world.store, writer),
-        patience=JournaledPatience(OutageTimer(world.clock, OUTAGE_SECONDS), writer),
+        patience=JournaledPatience(Countdown(world.clock, OUTAGE_SECONDS), writer),
+        ending=JournaledPatience(Countdown(world.clock, ENDING_SECONDS), writer, ENDING),
         parts=(JournaledPart(world.worker, writer),),
     )
     writer.close()
@@ -265,6 +270,7 @@ def replayed(path: Path, seconds: int | None = None) -> tuple[SessionResult, Sto
             store=store,
             stored=PlayedStore(store, journal),
             patience=PlayedPatience(journal),
+            ending=PlayedPatience(journal, ENDING),
             parts=(PlayedPart(Worker(), journal),),
         )
         journal.finish()
@@ -420,6 +426,22 @@ def an_outage_that_outlasts_patience(world: World) -> int | None:
     return None
 
 
+def an_end_that_takes_too_long(world: World) -> int | None:
+    while len(world.network.items) > 20:
+        world.network.items.pop()
+    world.network.before[30] = world.signals.come
+    return None
+
+
+def an_outage_in_an_end_that_takes_too_long(world: World) -> int | None:
+    def both() -> None:
+        world.signals.come()
+        world.store.failing.update(intent=10**6)
+
+    world.network.before[20] = both
+    return None
+
+
 def an_outage_that_begins_with_the_end(world: World) -> int | None:
     world.network.before[20] = lambda: world.store.failing.update(end=2)
     return 72
@@ -441,6 +463,8 @@ SCENES = [
     an_outage_after_a_silence,
     an_outage_that_outlasts_patience,
     an_outage_that_begins_with_the_end,
+    an_end_that_takes_too_long,
+    an_outage_in_an_end_that_takes_too_long,
     another_market_that_leaves_the_peg,
     calm,
     silences,

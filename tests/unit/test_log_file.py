@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from neo_engine.ops.logs import (
     close_logging,
     log_path,
     session_logging,
+    setup_logging,
 )
 from tests.conftest import ROOT
 
@@ -343,3 +345,22 @@ def test_the_file_is_closed_however_the_block_ends(tmp_path: Path) -> None:
 def test_every_delivered_configuration_logs_beside_the_database() -> None:
     for name in ("paper", "paper_mainnet", "live_stage1", "live_testnet"):
         assert load_config(ROOT / "config" / f"{name}.yaml").log.file == "auto"
+
+
+def test_a_console_whose_stderr_was_closed_writes_to_the_one_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = io.StringIO()
+    monkeypatch.setattr("sys.stderr", old)
+    logger = setup_logging("INFO", quiet=False)
+    logger.info("one")
+    monkeypatch.undo()
+    logger.info("two")
+    assert "one" in old.getvalue()
+    assert "two" in old.getvalue()  # still open: what a live view puts in its place must stay there
+    old.close()
+    logger.info("three")
+    close_logging()
+    told = capsys.readouterr().err
+    assert "three" in told
+    assert "two" not in told

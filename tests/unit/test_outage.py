@@ -14,7 +14,7 @@ from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.ledger import LedgerUpdate
 from neo_engine.domain.orders import CancelOrder, OrderStatus, PreparedTransaction, SubmitOutcome
 from neo_engine.domain.records import IntentRecord
-from neo_engine.ops.clock import OutageTimer
+from neo_engine.ops.clock import Countdown
 from neo_engine.outage import (
     OUTAGE_FIRST_SECONDS,
     OUTAGE_MOST_SECONDS,
@@ -30,7 +30,7 @@ FOR_EVER = 10**9
 
 def patient(*items: object, seconds: int = 600, **choices: object) -> Desk:
     d = desk(*items, **choices)  # type: ignore[arg-type]
-    d.session = replace(d.session, patience=OutageTimer(d.clock, seconds))
+    d.session = replace(d.session, patience=Countdown(d.clock, seconds))
     return d
 
 
@@ -253,7 +253,7 @@ def test_what_was_sent_cannot_be_withdrawn() -> None:
 def test_patience_is_spent_at_its_limit(limit: int, after: float, spent: bool) -> None:
     clock = Clock()
     clock.sleep(100)
-    timer = OutageTimer(clock, limit)
+    timer = Countdown(clock, limit)
     timer.begin()
     timer.wait(after)
     assert timer.spent() is spent
@@ -268,7 +268,7 @@ def test_a_database_that_fails_is_told_each_time() -> None:
     def refuse() -> None:
         raise StateError("full")
 
-    commits = Commits(OutageTimer(Clock(), 3), failed=note, ended=lambda: "")
+    commits = Commits(Countdown(Clock(), 3), failed=note, ended=lambda: "")
     with pytest.raises(StateError, match="full"):
         commits.at_once(refuse)
     assert len(told) == STORE_RETRIES

@@ -14,7 +14,7 @@ from neo_engine.config_sections import AlertsConfig
 from neo_engine.domain.halt import HaltReason
 from neo_engine.main_loop import MainLoop
 from neo_engine.ops.alerts import Alerts
-from neo_engine.ops.clock import OutageTimer
+from neo_engine.ops.clock import Countdown
 from neo_engine.ops.logs import LogContext
 from neo_engine.ops.notify import Notifier
 from neo_engine.outage import STORE_RETRIES
@@ -121,7 +121,7 @@ def test_the_watchdog_is_fed_while_the_database_fails(tmp_path: Path) -> None:
         manager.bind(str(tmp_path / "notify"))
         notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}, lambda: float(next(seconds)))
         d = desk(ledger(1), ledger(2), end(2))  # a socket holds ten messages
-        d.session = replace(d.session, patience=OutageTimer(d.clock, 600))
+        d.session = replace(d.session, patience=Countdown(d.clock, 600))
         d.feed.before[2] = lambda: d.store.failing.update(intent=STORE_RETRIES)
         _, context = run(d, notifier)
         manager.setblocking(False)
