@@ -371,6 +371,14 @@ def bend(
 
 
 @event
+def disk_full(stage: Stage, *, ledgers: int = 1) -> str:
+    """the database's disk has no more room: SQLite may add no page"""
+    stage.disk(full=True)
+    stage.world.at_ledger(stage.world.ledger + ledgers, lambda: stage.disk(full=False))
+    return f"full for {ledgers} ledgers"
+
+
+@event
 def misreport(stage: Stage, *, asset: AssetName, amount: Decimal, ledgers: int = 1) -> str:
     """the reports say that we hold more than we do, by an amount that no transaction explains"""
 

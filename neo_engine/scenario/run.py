@@ -95,7 +95,9 @@ def _sessions(scenario: Scenario, stage: Stage) -> tuple[LiveResult | None, str,
         sessions += 1
         left = max(scenario.ledgers - world.ledger + 1, 1)
         try:
-            result = world.session(stage.db, ledgers=left, point=stage.point, between=stage.between)
+            result = world.session(
+                stage.db, ledgers=left, point=stage.point, between=stage.between, on_store=stage.opened
+            )
         except Crash:
             world.clock.sleep(stage.away_ledgers * LEDGER_SECONDS)
             continue

@@ -17,7 +17,7 @@ from neo_engine.domain.ledger import LedgerUpdate
 from neo_engine.domain.market import MarketSnapshot
 from neo_engine.domain.orders import Command, OrderUpdate, PreparedTransaction, SubmitOutcome
 from neo_engine.ports import Exchange, VenueReport
-from neo_engine.rehearsal.points import Crash
+from neo_engine.rehearsal.points import Crash, WatchedStore
 from neo_engine.rehearsal.world import Rehearsal
 
 Bend = Callable[[VenueReport], VenueReport]
@@ -94,6 +94,21 @@ class Stage:
         self.reference_until = 0  # the earliest time of the next row
         self.away_ledgers = 0  # between the crash and the next start
         self._bends: list[tuple[int, int, Bend]] = []
+        self._store: WatchedStore | None = None
+        self._full = False
+
+    def opened(self, store: WatchedStore) -> None:
+        """Take the session's database, and fill its disk where that is full."""
+        self._store = store
+        self.disk(full=self._full)
+
+    def disk(self, *, full: bool) -> None:
+        """Let the disk be full, or have space again."""
+        self._full = full
+        if self._store is not None and full:
+            self._store.fill_up()
+        elif self._store is not None:
+            self._store.make_space()
 
     def between(self, exchange: Exchange) -> Exchange:
         """Return what the engine gets in place of its exchange."""

@@ -25,7 +25,6 @@ NOT_SHOWN = {
     "DuplicateSlot": "the ladder numbers its places, so only a defect can name one twice",
     "MaxOpenOrders": "a configuration with more places than orders is refused, and there are no other places",
     "WouldCross": "the ladder keeps its quotes off the touch that the gate looks at",
-    "Storage": "no deed of a network; tests/e2e/test_session_outage.py has its real causes",
     "SelfCross": "the fate of an order is known within two ledgers, too soon for the price to pass it",
 }
 
