@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from neo_engine.ops.logs import close_logging
 from tests.leaks import Before
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,8 +36,9 @@ def paper_yaml(root: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def _nothing_leaks() -> Iterator[None]:
-    """Fail a test that leaves a descriptor open or a thread running."""
+    """Fail a test that leaves a descriptor open or a thread running; give back the process's one logger."""
     before = Before()
     yield
+    close_logging()
     leaked = before.leaked()
     assert not leaked, f"left behind: {leaked}"
