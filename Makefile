@@ -22,6 +22,8 @@ PYTHON :=
 CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
+COVERED := --cov=neo_engine.domain --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+
 # Of `make soak` and `make simulate-faults`.
 COUNT := 100
 MINUTES := 10
@@ -49,8 +51,10 @@ paper: $(RUNTIME)
 	case $$status in 0|4) $(PY) summarize_paper_run.py --db "$(DB)" || status=$$? ;; esac; \
 	exit $$status
 
+# Counting branches doubles what a test costs, so it is left to the quick ones: they must walk all of the domain.
 test: lint
-	$(PY) -m pytest -n $(JOBS) --cov=neo_engine.domain --cov-branch --cov-report=term:skip-covered
+	$(PY) -m pytest -n $(JOBS) -m "not slow" $(COVERED)
+	$(PY) -m pytest -n $(JOBS) -m slow
 
 check: lint
 	$(PY) -m pytest tests/style
@@ -61,10 +65,9 @@ lint: $(DEV)
 	$(PY) -m mypy --strict $(SOURCES)
 	$(PY) -m mypy --strict -p benchmarks
 
-# Stricter than `make test`: fails while a branch of the domain is not walked by any test.
+# The quick tests alone, and every branch of the domain that they do not walk.
 coverage: $(DEV)
-	$(PY) -m pytest -n $(JOBS) --cov=neo_engine.domain --cov-branch --cov-report=term-missing:skip-covered \
-	  --cov-fail-under=100
+	$(PY) -m pytest -n $(JOBS) -m "not slow" $(COVERED)
 
 bench: $(DEV)
 	$(PY) -m benchmarks.run

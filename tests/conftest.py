@@ -22,6 +22,17 @@ settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("explore" if os.environ.get("NEO_EXPLORE") else "neo")
 
 
+#: Folders whose tests start processes or run the whole engine: `slow`, like single modules that say so.
+SLOW_FOLDERS = ("crash", "differential", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow: it runs without branches being counted, which costs as much again as the test."""
+    for item in items:
+        if item.path.parent.name in SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The folder of the project."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -20,6 +21,8 @@ from neo_engine.risk import RiskObservation, assess, initial_state
 from neo_engine.risk.monitors import MONITORS
 from tests.unit.core_values import NOW, accounts, paper_config, snapshot
 from tests.unit.monitor_fixture import FAR_POOL
+
+pytestmark = pytest.mark.slow
 
 CONFIG = paper_config()
 DROPS = st.integers(-(10**17), 10**17)

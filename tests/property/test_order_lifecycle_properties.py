@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -41,6 +42,8 @@ from neo_engine.inventory.capital import apply_events
 from neo_engine.inventory.funding import Available
 from neo_engine.reconciliation import VenueTruth, reconcile
 from tests.unit.core_values import NOW, with_config
+
+pytestmark = pytest.mark.slow
 
 S = OrderStatus
 CONFIG = with_config("reconciler", max_repairs=10**6)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -29,6 +30,8 @@ from tests.unit.submission_fixture import (
     cancel,
     place,
 )
+
+pytestmark = pytest.mark.slow
 
 FIRST = 100
 

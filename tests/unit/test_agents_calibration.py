@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from tools.measure_market import LEDGERS, SEEDS, Figures, centiles, measure
+
+pytestmark = pytest.mark.slow
 
 #: The main network's own figures.
 LIFE_QUARTILES_AND_90 = (3, 3, 6, 13)

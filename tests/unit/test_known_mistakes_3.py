@@ -48,6 +48,8 @@ from tests.unit.played_gateway import PlayedGateway
 from tests.unit.submission_fixture import TERMS, Says, place
 from tests.unit.test_paper_fills import change
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 TF_IMMEDIATE_OR_CANCEL = 0x0002_0000
 XRP = 1_000_000

@@ -19,6 +19,8 @@ from neo_engine.simulator.model.genesis import state_from_wire
 from neo_engine.simulator.truth import follow, missing_directories
 from neo_engine.simulator.verify import Verdict, verify
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 SHORT = 6  # ledgers of the cut that the damaged recordings keep
 Lines = list[dict[str, Any]]

@@ -19,6 +19,8 @@ from tests.e2e.helpers import rows
 from tests.unit.test_rehearsal import booked, held, world
 from tools.check_crash import problems
 
+pytestmark = pytest.mark.slow
+
 
 class Disk:
     """Refuses `times` commits of a kind from a ledger of the world on, and looks at the book meanwhile."""

@@ -22,6 +22,8 @@ from neo_engine.simulator.model import keys
 from neo_engine.simulator.server.fault_schedule import parse_schedule
 from neo_engine.simulator.server.genesis import RLUSD
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "config/live_testnet.yaml"
 QUICK: dict[str, dict[str, Any]] = {"strategy": {"warmup_ticks": 3, "price_tolerance_bps": Decimal(0)}}

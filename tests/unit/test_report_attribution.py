@@ -19,6 +19,8 @@ from neo_engine.state.queries import open_readonly
 from tests.unit.report_fixture import build_small
 from tests.unit.report_rows import capital, fill, order, random_session, start, tick
 
+pytestmark = pytest.mark.slow
+
 
 def report(path: Path) -> SessionSummary:
     with closing(open_readonly(path)) as connection:

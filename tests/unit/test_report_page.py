@@ -18,6 +18,8 @@ from neo_engine.state.queries import open_readonly
 from tests.unit.report_fixture import build_large, build_small
 from tests.unit.report_rows import start, tick
 
+pytestmark = pytest.mark.slow
+
 MAX_PAGE_BYTES = 3_000_000
 
 

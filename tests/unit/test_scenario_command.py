@@ -13,6 +13,8 @@ from neo_engine.rehearsal.points import POINTS
 from neo_engine.scenario import events
 from neo_engine.scenario.table import EVENTS, parameters_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 GOOD = """

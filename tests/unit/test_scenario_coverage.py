@@ -9,10 +9,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from neo_engine.domain.severity import Severity
 from neo_engine.report.why_table import GATES
 from neo_engine.risk.monitors import MONITORS
 from neo_engine.scenario.file import Scenario, read_scenario
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "scenarios").glob("*.yaml"))

@@ -12,6 +12,8 @@ from neo_engine.scenario.judge import Judged, judge
 from neo_engine.scenario.run import Played, play
 from neo_engine.scenario.table import EVENTS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "scenarios").glob("*.yaml"))
 CALM = """

@@ -29,6 +29,8 @@ from neo_engine.ops.secrets import Secret, is_seed, load_secret, redact
 from neo_engine.xrpl.signer import CannotSign, Signer
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 #: The ledger's own well-known seed (pass phrase "masterpassphrase") and its account, xrpl.org.
 SEED, ACCOUNT = "snoPBrXtMeMyMHUVTgbuqAfg1SUTb", "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh"
 ED_SEED = str(encode_seed(b"a planted secret", CryptoAlgorithm.ED25519))

@@ -16,6 +16,8 @@ from neo_engine.simulator.server.dispatch import FRAME_BYTES_MAX, answer, answer
 from neo_engine.simulator.server.errors import ERRORS, PLAIN, RpcError
 from tests.unit.server_fixture import RECORDED, SmallClient, recorded_network, walk
 
+pytestmark = pytest.mark.slow
+
 NETWORK = recorded_network()
 CLIENT = SmallClient()
 STRANGER = SmallClient(admin=False)

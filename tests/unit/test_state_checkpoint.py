@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from neo_engine.state.checkpoint import CheckpointThread
 from tests.unit.state_fixture import OPTIONS, opened, wal_bytes, write_ticks
 
+pytestmark = pytest.mark.slow
+
 LOGGER = "neo_engine.state.checkpoint"
 
 
