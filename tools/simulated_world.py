@@ -28,9 +28,7 @@ from neo_engine.domain.ledger import LedgerUpdate
 from neo_engine.domain.orders import (
     CancelOrder,
     Command,
-    OrderUpdate,
     PreparedTransaction,
-    SubmitOutcome,
     TransactionKind,
 )
 from neo_engine.domain.pause import Pause
@@ -44,6 +42,7 @@ from neo_engine.ops.control import (
     request_pause,
 )
 from neo_engine.ports import Exchange, VenueReport
+from neo_engine.rehearsal.between import Between
 from neo_engine.rehearsal.points import ENDING, INTENT_BEFORE, OUTCOME_BEFORE, Crash, WatchedStore
 from neo_engine.rehearsal.world import LEDGER_SECONDS, Rehearsal, RehearsalTerms
 from neo_engine.scenario.events import BENDS
@@ -79,11 +78,11 @@ class Done(msgspec.Struct, kw_only=True):
     text: str
 
 
-class Guard:
+class Guard(Between):
     """An exchange between the engine and its own, which knows what may never be sent."""
 
     def __init__(self, exchange: Exchange, happenings: Happenings) -> None:
-        self._exchange = exchange
+        super().__init__(exchange)
         self._h = happenings
         self._why_not = "no ledger came in this tick"
         self._killed = False
@@ -91,7 +90,7 @@ class Guard:
     def advance(self, update: LedgerUpdate) -> VenueReport:
         """Report the ledger, bent if that is asked for, and note whether it may be quoted on."""
         h, world = self._h, self._h.world
-        report = self._exchange.advance(update)
+        report = super().advance(update)
         h.snapshot_seen = True
         how = h.bent(update.ledger_index)
         behind = (world.network.history.last - update.ledger_index) * LEDGER_SECONDS
@@ -111,7 +110,7 @@ class Guard:
         self, commands: Sequence[Command], ledger_index: int, *, urgent: bool = False
     ) -> tuple[PreparedTransaction, ...]:
         """Prepare as the exchange does, and judge what comes of it."""
-        made = self._exchange.prepare(commands, ledger_index, urgent=urgent)
+        made = super().prepare(commands, ledger_index, urgent=urgent)
         placed = [one for one in made if one.kind in (TransactionKind.CREATE, TransactionKind.REPLACE)]
         more = [one for one in commands if not isinstance(one, CancelOrder)]
         why = "the session is stopping" if urgent else self._h.killed_before_tick() or self._why_not
@@ -119,26 +118,6 @@ class Guard:
             self._h.failures.append(f"placed against the rules: {len(placed)} orders although {why}")
         self._why_not = "no ledger came in this tick"
         return made
-
-    def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
-        """Send as the exchange does."""
-        return self._exchange.submit(prepared)
-
-    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
-        """Take back as the exchange does."""
-        self._exchange.withdraw(prepared)
-
-    def transfer(self, event: CapitalEvent) -> str | None:
-        """Answer as the exchange does."""
-        return self._exchange.transfer(event)
-
-    def end_of_market(self) -> tuple[OrderUpdate, ...]:
-        """Answer as the exchange does."""
-        return self._exchange.end_of_market()
-
-    def close(self) -> None:
-        """Close the exchange."""
-        self._exchange.close()
 
 
 class Happenings:

@@ -6,17 +6,16 @@ and a scenario in which one failed does not hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.errors import NeoError
 from neo_engine.domain.ledger import LedgerUpdate
 from neo_engine.domain.market import MarketSnapshot
-from neo_engine.domain.orders import Command, OrderUpdate, PreparedTransaction, SubmitOutcome
 from neo_engine.ports import Exchange, VenueReport
+from neo_engine.rehearsal.between import Between
 from neo_engine.rehearsal.points import Crash, WatchedStore
 from neo_engine.rehearsal.world import Rehearsal
 
@@ -36,46 +35,20 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
 
 
-class Between:
+class Bent(Between):
     """An exchange whose reports are seen, and bent while the stage says so."""
 
     def __init__(self, exchange: Exchange, stage: Stage) -> None:
-        self._exchange = exchange
+        super().__init__(exchange)
         self._stage = stage
 
     def advance(self, update: LedgerUpdate) -> VenueReport:
         """Report the ledger, bent as the events ask for."""
-        report = self._exchange.advance(update)
+        report = super().advance(update)
         self._stage.snapshot = report.snapshot
         for bend in self._stage.bends_of(update.ledger_index):
             report = bend(report)
         return report
-
-    def prepare(
-        self, commands: Sequence[Command], ledger_index: int, *, urgent: bool = False
-    ) -> tuple[PreparedTransaction, ...]:
-        """Prepare as the exchange does."""
-        return self._exchange.prepare(commands, ledger_index, urgent=urgent)
-
-    def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
-        """Send as the exchange does."""
-        return self._exchange.submit(prepared)
-
-    def withdraw(self, prepared: Sequence[PreparedTransaction]) -> None:
-        """Take back as the exchange does."""
-        self._exchange.withdraw(prepared)
-
-    def transfer(self, event: CapitalEvent) -> str | None:
-        """Answer as the exchange does."""
-        return self._exchange.transfer(event)
-
-    def end_of_market(self) -> tuple[OrderUpdate, ...]:
-        """Answer as the exchange does."""
-        return self._exchange.end_of_market()
-
-    def close(self) -> None:
-        """Close the exchange."""
-        self._exchange.close()
 
 
 class Stage:
@@ -112,7 +85,7 @@ class Stage:
 
     def between(self, exchange: Exchange) -> Exchange:
         """Return what the engine gets in place of its exchange."""
-        return Between(exchange, self)
+        return Bent(exchange, self)
 
     def bend(self, first: int, last: int, how: Bend) -> None:
         """Have the reports of these ledgers of the world bent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from msgspec.structs import replace
 
 from neo_engine.domain.errors import InvariantViolation, StateError
 from neo_engine.domain.halt import HaltReason
+from neo_engine.domain.orders import PreparedTransaction, SubmitOutcome
 from neo_engine.live_replay import play_journal
 from neo_engine.outage import STORE_RETRIES
+from neo_engine.rehearsal.between import Between
 from neo_engine.rehearsal.points import INTENT_BEFORE, OUTCOME_BEFORE
 from neo_engine.rehearsal.world import Rehearsal
 from neo_engine.session import TickView
@@ -105,21 +108,15 @@ def test_a_transaction_that_was_sent_cannot_be_withdrawn_from_a_live_exchange(tm
     one = world()
     seen: list[str] = []
 
-    class Between:
-        def __init__(self, exchange: object) -> None:
-            self._exchange = exchange
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(self._exchange, name)
-
-        def submit(self, prepared: object) -> object:
-            outcomes = self._exchange.submit(prepared)  # type: ignore[attr-defined]
+    class Impatient(Between):
+        def submit(self, prepared: Sequence[PreparedTransaction]) -> tuple[SubmitOutcome, ...]:
+            outcomes = super().submit(prepared)
             try:
-                self._exchange.withdraw(prepared)  # type: ignore[attr-defined]
+                self.withdraw(prepared)
             except InvariantViolation as error:
                 seen.append(str(error))
             return outcomes
 
-    one.session(tmp_path / "neo.db", ledgers=8, between=Between)  # type: ignore[arg-type]
+    one.session(tmp_path / "neo.db", ledgers=8, between=Impatient)
     assert seen
     assert all("it was sent" in text for text in seen)
