@@ -70,7 +70,7 @@ from neo_engine.watch import NO_WATCH, Watch
 from neo_engine.xrpl.account_reader import AccountReader
 from neo_engine.xrpl.codec import Codec
 from neo_engine.xrpl.gateway import Gateway, GatewayOptions
-from neo_engine.xrpl.server import Pipeline, RequestLost, RequestRefused, Server
+from neo_engine.xrpl.server import UNKNOWN_COMMAND, Pipeline, RequestLost, RequestRefused, Server
 from neo_engine.xrpl.signer import Signer as KeySigner
 from neo_engine.xrpl.signer import unsigned
 
@@ -430,7 +430,8 @@ def rehearser(source: Server) -> Rehearse:
         try:
             return str(source.request("simulate", tx_json=tx)["engine_result"])
         except (RequestRefused, RequestLost) as error:
-            return str(error)
+            lacking = isinstance(error, RequestRefused) and error.token == UNKNOWN_COMMAND
+            return "not rehearsed, the server has no simulate" if lacking else str(error)
 
     return rehearse
 
