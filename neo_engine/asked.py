@@ -5,15 +5,12 @@ It is taken in one place (`listen`), so that a tick sees one state of it.
 
 from __future__ import annotations
 
-import logging
-
 from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.halt import Halt, HaltReason
 from neo_engine.domain.pause import Pause
+from neo_engine.event_log import say
 from neo_engine.ports import Control, KillRequest, PauseRequest, Signals
 from neo_engine.session import pause_told
-
-log = logging.getLogger("neo_engine")
 
 
 class Asked:
@@ -37,7 +34,7 @@ class Asked:
                 self.kill = self.kill or request
             elif isinstance(request, PauseRequest):
                 self.pause = request.pause
-                log.warning("%s", pause_told(request.pause))
+                say.warning("pause_changed", "{}", pause_told(request.pause))
             elif request.request_id in self.known:
                 self._control.done(request)  # asked twice, or a crash came between its effect and this
             else:

@@ -6,7 +6,6 @@ Below it nothing asks whether a session is paper, replay or live.
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
@@ -22,6 +21,7 @@ from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import StartupFailure, StateError, UsageError
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import drops_from_xrp
+from neo_engine.event_log import say
 from neo_engine.execution.paper import PaperExchange
 from neo_engine.execution.paper_account import PaperAccount
 from neo_engine.feed.pace import parse_speed
@@ -49,8 +49,6 @@ SPEED_REAL, SPEED_MAX = "real", "max"
 MAX_ENDPOINTS = 10
 COLLECT_AFTER_OBJECTS = 20_000  # some 3 MB of values: about fifty ticks
 REPLAY = "replay"  # its decisions hang on recording, configuration and seed alone: it takes no new money
-
-log = logging.getLogger("neo_engine")
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +110,7 @@ def _run(
     feed = source.feed
     with closing(feed), closing(open_reference(config.reference)) as reference:
         start = feed.start()
-        log.info("feed: %s", source.told)
+        say.info("feed_chosen", "feed: {}", source.told)
         check_pair(config, start.pair)
         book = BookTracker(start.state)
         _check_transfer_fee(book)
@@ -196,7 +194,7 @@ def open_state(
         try:
             store.close()
         except StateError as error:  # every tick is stored or given up by now: only the WAL stays
-            log.error("closing the database: %s", error)
+            say.error("database_close_failed", "closing the database: {}", error)
 
 
 def _source(options: SessionOptions, clock: Clock) -> _Source:

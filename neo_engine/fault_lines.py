@@ -5,14 +5,12 @@ Every fault is a row of its tick all the same (`feed_faults`); only the log is s
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 
 from neo_engine.domain.ledger import LedgerFault
+from neo_engine.event_log import say
 
 EVERY_SECONDS = 60  # of the feed's time
-
-log = logging.getLogger("neo_engine")
 
 
 class FaultLines:
@@ -32,4 +30,12 @@ class FaultLines:
         self._told[kind] = now
         held = self._held.pop(kind, 0)
         more = f" (and {held} more of this kind since the last line)" if held else ""
-        log.warning("feed fault %s at line %d: %s%s", kind, fault.line, fault.text, more)
+        say.warning(
+            "feed_fault",
+            "feed fault {} at line {line}: {}{}",
+            kind,
+            fault.text,
+            more,
+            line=fault.line,
+            held_back=held,
+        )

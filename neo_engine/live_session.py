@@ -8,7 +8,6 @@ intent is on disk.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -28,6 +27,7 @@ from neo_engine.domain.book import BookTracker
 from neo_engine.domain.errors import NeoError, StateError, UsageError
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.orders import PreparedTransaction
+from neo_engine.event_log import say
 from neo_engine.execution.answers import Answer, Ask, Told
 from neo_engine.execution.fees import Fees
 from neo_engine.execution.live import LiveExchange, LiveTerms, Rehearse
@@ -70,7 +70,7 @@ from neo_engine.watch import NO_WATCH, Watch
 from neo_engine.xrpl.account_reader import AccountReader
 from neo_engine.xrpl.codec import Codec
 from neo_engine.xrpl.gateway import Gateway, GatewayOptions
-from neo_engine.xrpl.server import Pipeline, RequestLost, RequestRefused, Server
+from neo_engine.xrpl.server import UNKNOWN_COMMAND, Pipeline, RequestLost, RequestRefused, Server
 from neo_engine.xrpl.signer import Signer as KeySigner
 from neo_engine.xrpl.signer import unsigned
 
@@ -78,7 +78,6 @@ LIVE, FEED, DRY_FEED = "live", "xrpl", "xrpl dry run"
 AT_ONCE = 0  # duration of a session that only cancels: `flatten`
 SUBMIT_SECONDS = 4.0  # a tick: an answer that comes later is of no use to it
 
-log = logging.getLogger("neo_engine")
 
 Json = dict[str, Any]
 
@@ -340,7 +339,12 @@ def run_session(
                 store.settle_submissions(exchange.dead)
             except StateError as error:
                 # The session has its end; the next start proves the same again.
-                log.error("transactions that are dead could not be settled: %s", error)
+                say.error(
+                    "settling_failed",
+                    "transactions that are dead could not be settled: {}",
+                    error,
+                    transactions=len(exchange.dead),
+                )
             return LiveResult(session=result, left=_left_standing(reader))
 
 
@@ -410,7 +414,7 @@ def _end_of(request: Callable[[], Json]) -> Answer:
     except RequestRefused as refused:
         return Answer(told=Told.REFUSED, token=refused.token, result=refused.reply)
     except RequestLost as lost:
-        log.warning("%s", lost)
+        say.warning("request_lost", "{}", lost)
         return Answer(told=Told.LOST, sent=lost.sent)
 
 
@@ -426,7 +430,8 @@ def rehearser(source: Server) -> Rehearse:
         try:
             return str(source.request("simulate", tx_json=tx)["engine_result"])
         except (RequestRefused, RequestLost) as error:
-            return str(error)
+            lacking = isinstance(error, RequestRefused) and error.token == UNKNOWN_COMMAND
+            return "not rehearsed, the server has no simulate" if lacking else str(error)
 
     return rehearse
 
@@ -436,6 +441,6 @@ def _left_standing(reader: AccountReader) -> tuple[OpenOffer, ...] | None:
     try:
         told = reader.snapshot()
     except NeoError as error:
-        log.error("nobody could say what is left on the ledger: %s", error)
+        say.error("left_standing_unknown", "nobody could say what is left on the ledger: {}", error)
         return None
     return tuple(one for one in told.offers if one.expiration is None or one.expiration > told.close_time)

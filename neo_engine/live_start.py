@@ -5,7 +5,6 @@ Nothing here signs or sends. Whatever cannot be found out ends the start.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from neo_engine.domain.fills import Fill
 from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import EXACT, MILLION
 from neo_engine.domain.orders import Order, OrderStatus, Quote
+from neo_engine.event_log import say
 from neo_engine.execution.diff import new_order
 from neo_engine.execution.live import News
 from neo_engine.execution.live_account import LiveAccount
@@ -39,8 +39,6 @@ from neo_engine.xrpl.server import RequestLost, RequestRefused, Server
 ATTEMPTS = 5  # a server that lags or is busy is ordinary; one that stays so for 12 s is not
 PAUSE_SECONDS = 3.0
 T = TypeVar("T")
-
-log = logging.getLogger("neo_engine")
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,20 +64,30 @@ def found_out(behind: LeftBehind, reader: AccountReader, start: FeedStart, *, ad
     fills = _unstored(recovery.fills, behind.orders)
     adopted = _adopted(behind, recovery, account, adopt_offers=adopt_offers)
     if left.in_flight or left.orders or fills:
-        log.warning(
-            "left open: %d orders, %d transactions; found: %d fills, %d results, %d still open",
-            len(left.orders),
-            len(left.in_flight),
-            len(fills),
-            len(recovery.transactions),
-            len(recovery.open),
+        say.warning(
+            "recovery",
+            "left open: {orders} orders, {transactions} transactions; found: {fills} fills, "
+            "{results} results, {open} still open",
+            orders=len(left.orders),
+            transactions=len(left.in_flight),
+            fills=len(fills),
+            results=len(recovery.transactions),
+            open=len(recovery.open),
         )
     for what in recovery.findings:
-        log.warning(
-            "while no session ran: %s in ledger %d: %s", what.kind.value, what.ledger_index, what.detail
+        say.warning(
+            "recovery_finding",
+            "while no session ran: {} in ledger {ledger_index}: {}",
+            what.kind.value,
+            what.detail,
+            ledger_index=what.ledger_index,
         )
     for order_id in recovery.vanished:
-        log.warning("order %d does not stand, and the ledgers read do not say why", order_id)
+        say.warning(
+            "order_vanished",
+            "order {order_id} does not stand, and the ledgers read do not say why",
+            order_id=order_id,
+        )
     news = News(
         updates=list(recovery.order_updates), fills=list(fills), transactions=list(recovery.transactions)
     )
@@ -179,7 +187,13 @@ def patiently(ask: Callable[[], T], clock: Clock) -> T:
         try:
             return ask()
         except (ServerBehind, HistoryError, RequestLost, RequestRefused) as error:
-            log.warning("asked in vain (%d of %d): %s", attempt, ATTEMPTS, error)
+            say.warning(
+                "start_read_failed",
+                "asked in vain ({attempt} of {attempts_max}): {}",
+                error,
+                attempt=attempt,
+                attempts_max=ATTEMPTS,
+            )
             clock.sleep(PAUSE_SECONDS)
     return ask()
 

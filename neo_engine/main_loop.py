@@ -13,7 +13,6 @@ Invariants:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -28,6 +27,7 @@ from neo_engine.domain.ledger import FeedEnd, FeedSilence, LedgerFault, LedgerUp
 from neo_engine.domain.orders import Order, OrderUpdate, PreparedTransaction, SubmitOutcome
 from neo_engine.domain.records import FeedFaultRecord, IntentRecord, OutcomeRecord, SessionEnd
 from neo_engine.ending import Ending
+from neo_engine.event_log import say
 from neo_engine.execution.tracking import Orders, prepared, submitted
 from neo_engine.fault_lines import FaultLines
 from neo_engine.fingerprint import extend
@@ -47,13 +47,14 @@ from neo_engine.session import (
     pulled_bare,
     session_start,
     tell_beginning,
+    tell_ended,
+    tell_settled,
+    tell_stopping,
     where,
 )
 from neo_engine.supervision import Supervision
 from neo_engine.telemetry import TouchTelemetry
 from neo_engine.tick import Decision, Observation, initial_state, withheld
-
-log = logging.getLogger("neo_engine")
 
 
 class MainLoop:
@@ -93,16 +94,16 @@ class MainLoop:
         try:
             halt = self._loop()
         except StateError as error:
-            log.error("the database failed: %s", error)
+            say.error("database_failed", "the database failed: {}", error)
             halt = self._failed(HaltReason.STATE_FAILURE, str(error))
         except FeedError as error:
-            log.error("the feed failed: %s", error)
+            say.error("feed_failed", "the feed failed: {}", error)
             halt = self._failed(HaltReason.RISK_GATEWAY_UNHEALTHY, str(error))
         except NeoError as error:
-            log.error("the session cannot go on: %s", error)
+            say.error("session_given_up", "the session cannot go on: {}", error)
             halt = self._failed(HaltReason.ENGINE_REQUESTED_HALT, str(error))
-        except Exception as error:  # the one net under the session: typed, logged, exit code 1
-            log.exception("unexpected: the session ends", extra={"event": "unexpected_halt"})
+        except Exception as error:  # noqa: BLE001 - the one net under the session: typed, logged, exit code 1
+            say.exception("unexpected_halt", "unexpected: the session ends")
             halt = self._failed(HaltReason.UNEXPECTED_HALT, where(error))
         return self._finish(halt)
 
@@ -265,7 +266,7 @@ class MainLoop:
             orders = self._send(seen, decision, numbered.orders, transactions)
             self._state = replace(decision.state, orders=orders)
         if decision.halt is not None:
-            log.info("stopping: %s (%s)", decision.halt.reason.value, decision.halt.detail)
+            tell_stopping(decision.halt)
         s.on_tick(
             TickView(
                 tick=decision.state.tick,
@@ -333,8 +334,7 @@ class MainLoop:
             return
         self._store(self._s.store.flush)
         for record in decision.capital:
-            told = "applied" if record.applied else f"refused, {record.reason}"
-            log.info("capital %s %s: %s", record.event.kind.value, record.event.request_id, told)
+            tell_settled(record)
             self._asked.known.add(record.event.request_id)
             self._s.control.done(record.event)
 
@@ -433,7 +433,7 @@ class MainLoop:
         try:
             self._tick(replace(self._silence(self._n.last_close_time), stop=halt))
         except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
-            log.error("the last cancels could not be stored: %s", where(error))
+            say.error("last_cancels_unstored", "the last cancels could not be stored: {}", where(error))
             ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
             return pulled_bare(self._s.exchange, self._state.orders, ledger_index)
         return self._ending.left(len(self._state.orders.working))
@@ -462,17 +462,11 @@ class MainLoop:
         try:
             self._store(lambda: s.store.end_session(end))
         except (StateError, InvariantViolation) as error:
-            log.error("the end of the session could not be stored: %s", error)
+            say.error("session_end_unstored", "the end of the session could not be stored: {}", error)
             detail = self._give_up(end)
         if self._asked.kill is not None:
             s.control.done(self._asked.kill)
-        log.info(
-            "session %d ended: %s (%s)",
-            self._session_id,
-            halt.reason.value,
-            detail,
-            extra={"event": "session_ended", "numbers": {"ticks": self._state.tick, "ledgers": n.ledgers}},
-        )
+        tell_ended(self._session_id, replace(halt, detail=detail), ticks=self._state.tick, ledgers=n.ledgers)
         s.watch.ended(replace(halt, detail=detail), apart.get(DRIFT_KEY))
         return SessionResult(
             session_id=self._session_id,
@@ -488,7 +482,11 @@ class MainLoop:
         try:
             return self._s.store.abandon_session(end)
         except (StateError, InvariantViolation) as error:
-            log.error("the session stays open in the database, the next one closes it: %s", error)
+            say.error(
+                "session_left_open",
+                "the session stays open in the database, the next one closes it: {}",
+                error,
+            )
             self._asked.kill = None  # its file stays, as it may be all that is left of it
             return f"{end.halt_detail}; this end could not be stored"
 

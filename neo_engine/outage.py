@@ -10,11 +10,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 from neo_engine.domain.errors import StateError
 from neo_engine.domain.orders import PreparedTransaction, SubmitClass
+from neo_engine.event_log import say
 from neo_engine.ports import Exchange, Patience
 
 POLL_SECONDS = 0.25  # how long a signal or a kill file can wait while the feed or the database is quiet
@@ -22,8 +22,6 @@ STORE_RETRIES = 3  # a locked database or a full disk may pass; more only delays
 STORE_RETRY_SECONDS = 0.5
 OUTAGE_FIRST_SECONDS = 0.5
 OUTAGE_MOST_SECONDS = 30.0
-
-log = logging.getLogger("neo_engine")
 
 
 class Commits:
@@ -49,7 +47,13 @@ class Commits:
                 self._failed(error)
                 if attempt == STORE_RETRIES:
                     raise
-                log.error("commit failed (%d of %d): %s", attempt, STORE_RETRIES, error)
+                say.error(
+                    "commit_failed",
+                    "commit failed ({attempt} of {attempts_max}): {}",
+                    error,
+                    attempt=attempt,
+                    attempts_max=STORE_RETRIES,
+                )
                 self._patience.wait(STORE_RETRY_SECONDS)
         return None
 
@@ -59,7 +63,9 @@ class Commits:
         if self._patience.spent():
             raise error
         self.outages += 1
-        log.error("the database fails, quotes are pulled until it works again: %s", error)
+        say.error(
+            "database_outage_begins", "the database fails, quotes are pulled until it works again: {}", error
+        )
 
     def patiently(self, action: Callable[[], None], error: StateError) -> None:
         """Run a commit again and again after `begin`. Raises StateError when the waiting must end."""
@@ -72,10 +78,20 @@ class Commits:
             except StateError as again:
                 error = again
                 self._failed(error)
-                log.error("the database still fails (attempt %d): %s", attempts, error)
+                say.error(
+                    "database_outage_lasts",
+                    "the database still fails (attempt {attempts}): {}",
+                    error,
+                    attempts=attempts,
+                    next_seconds=seconds,
+                )
                 seconds = min(2 * seconds, OUTAGE_MOST_SECONDS)
             else:
-                log.warning("the database works again (attempt %d): the session goes on", attempts)
+                say.warning(
+                    "database_outage_ends",
+                    "the database works again (attempt {attempts}): the session goes on",
+                    attempts=attempts,
+                )
                 return
 
     def _wait(self, seconds: float, error: StateError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +20,9 @@ from neo_engine.domain.ledger import FeedStart
 from neo_engine.domain.number import ZERO, plain, xrp_from_drops
 from neo_engine.domain.orders import Order
 from neo_engine.domain.pause import Pause
-from neo_engine.domain.records import Accounts, SessionEnd, SessionStart
+from neo_engine.domain.records import Accounts, CapitalRecord, SessionEnd, SessionStart
 from neo_engine.domain.today import NOTHING_YET, Today
+from neo_engine.event_log import say
 from neo_engine.execution.diff import cancels_of
 from neo_engine.execution.tracking import Orders, orders_of
 from neo_engine.fingerprint import START
@@ -47,7 +47,6 @@ from neo_engine.watch import NO_WATCH, Watch
 
 DRIFT_KEY = "inventory_drift_at_shutdown"
 
-log = logging.getLogger("neo_engine")
 
 Decide = Callable[[EngineState, Observation, Config, int], Decision]
 
@@ -178,8 +177,9 @@ def opening_events(opening: Opening, session_id: int, now: str) -> list[CapitalE
 def tell_beginning(session: Session, session_id: int) -> None:
     """Log what begins, and tell the session's watch."""
     session.watch.begun(session_id, session.pair, session.mode)
-    log.info(
-        "session %d begins: %s %s on the %s feed, %s XRP and %s %s in the account, seed %d",
+    say.info(
+        "session_begins",
+        "session {} begins: {} {} on the {} feed, {} XRP and {} {} in the account, seed {seed}",
         session_id,
         session.mode,
         session.pair,
@@ -187,8 +187,41 @@ def tell_beginning(session: Session, session_id: int) -> None:
         plain(xrp_from_drops(session.opening.base_drops)),
         plain(session.opening.quote),
         session.pair.rpartition("/")[2],
-        session.seed,
-        extra={"event": "session_begins", "numbers": {"seed": session.seed}},
+        xrp=xrp_from_drops(session.opening.base_drops),
+        quote=session.opening.quote,
+        seed=session.seed,
+    )
+
+
+def tell_stopping(halt: Halt) -> None:
+    """Log why the session begins to stop."""
+    say.info("session_stopping", "stopping: {} ({})", halt.reason.value, halt.detail)
+
+
+def tell_settled(record: CapitalRecord) -> None:
+    """Log what became of money that came or went."""
+    event, told = record.event, "applied" if record.applied else f"refused, {record.reason}"
+    say.info(
+        "capital_settled",
+        "capital {} {}: {}",
+        event.kind.value,
+        event.request_id,
+        told,
+        base_drops=event.base_drops,
+        quote=event.quote,
+    )
+
+
+def tell_ended(session_id: int, halt: Halt, *, ticks: int, ledgers: int) -> None:
+    """Log the end of a session."""
+    say.info(
+        "session_ended",
+        "session {} ended: {} ({})",
+        session_id,
+        halt.reason.value,
+        halt.detail,
+        ticks=ticks,
+        ledgers=ledgers,
     )
 
 
@@ -283,15 +316,22 @@ def drift(store: StateStore, accounts: Accounts | None) -> dict[str, str]:
     try:
         stored = store.stored_inventory()
     except NeoError as error:
-        log.error("the last inventory could not be compared with the database: %s", error)
+        say.error(
+            "inventory_unchecked", "the last inventory could not be compared with the database: {}", error
+        )
         return {}
     engine = (accounts.base_drops, accounts.quote)
     if engine == stored:
         return {}
-    log.error(
-        "inventory drift: the engine holds %s, its rows give %s; compare both with the account itself",
+    say.error(
+        "inventory_drift",
+        "inventory drift: the engine holds {}, its rows give {}; compare both with the account itself",
         _told(engine),
         _told(stored),
+        engine_base_drops=engine[0],
+        engine_quote=engine[1],
+        stored_base_drops=stored[0],
+        stored_quote=stored[1],
     )
     numbers = {
         "engine_base_drops": engine[0],
@@ -326,8 +366,8 @@ def pulled_bare(exchange: Exchange, orders: Orders, ledger_index: int) -> str:
     try:
         # Urgent, so that nothing but the cancels goes out: upkeep without a row would be unknown.
         exchange.submit(exchange.prepare(cancels, ledger_index, urgent=True))
-    except Exception as error:  # whatever is broken, the end must still be stored
-        log.exception("the last cancels failed")
+    except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
+        say.exception("last_cancels_failed", "the last cancels failed", cancels=len(cancels))
         return f"; {len(cancels)} orders could not be cancelled: {where(error)}"
     return f"; {len(cancels)} cancels sent without a record"
 

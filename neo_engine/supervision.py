@@ -8,16 +8,14 @@ that ends by a defect says so in the feed, and an alert that cannot be sent must
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 
 from neo_engine.domain.halt import Halt
+from neo_engine.event_log import say
 from neo_engine.ports import Part
 
 RESTARTS_MAX = 3
-
-log = logging.getLogger("neo_engine")
 
 
 class Supervision:
@@ -37,6 +35,13 @@ class Supervision:
             if tried >= RESTARTS_MAX:
                 return Halt(reason=part.reason, detail=f"{part.name}: {why}, started again {tried} times")
             self.restarts[part.name] += 1
-            log.error("%s: %s; started again (%d of %d)", part.name, why, tried + 1, RESTARTS_MAX)
+            say.error(
+                "part_restarted",
+                "{}: {}; started again ({restart} of {restarts_max})",
+                part.name,
+                why,
+                restart=tried + 1,
+                restarts_max=RESTARTS_MAX,
+            )
             part.restart()
         return None

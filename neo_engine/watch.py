@@ -6,7 +6,6 @@ or raises: what cannot be told is counted and logged by the part that could not.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,14 +17,13 @@ from neo_engine.config import Config
 from neo_engine.domain.alerts import Alert
 from neo_engine.domain.errors import NeoError, StartupFailure, StateError
 from neo_engine.domain.halt import Halt
-from neo_engine.domain.number import plain, xrp_from_drops
+from neo_engine.domain.number import xrp_from_drops
+from neo_engine.event_log import say
 from neo_engine.ops.alert_sinks import sinks_of
 from neo_engine.ops.alerts import Alerts
-from neo_engine.ops.logs import FILE_ONLY, LogContext, session_logging
+from neo_engine.ops.logs import LogContext, session_logging
 from neo_engine.ops.notify import Notifier
 from neo_engine.tick_values import Decision, Observation
-
-log = logging.getLogger("neo_engine")
 
 
 class Watch(Protocol):
@@ -83,9 +81,8 @@ class SessionWatch:
     def tick(self, seen: Observation, decision: Decision) -> None:
         """Note the tick in every line from here on, tell what follows from it, and feed the watchdog."""
         self._context.at(decision.state.tick, seen.ledger_index)
-        if log.isEnabledFor(logging.DEBUG):
-            fields = _tick_fields(seen, decision)
-            log.debug("tick %d, ledger %d", decision.state.tick, seen.ledger_index, extra=fields)
+        if say.debugs:
+            _say_tick(seen, decision)
         for alert in alerting.of_tick(seen, decision, self._pulled):
             self._raise(alert)
         self._pulled = alerting.pulled_after(decision, self._pulled)
@@ -113,7 +110,7 @@ class SessionWatch:
         self._raise(alerting.of_failed_start(str(error)))
 
     def _raise(self, alert: Alert) -> None:
-        log.debug("alert %s: %s", alert.kind, alert.text, extra={"event": "alert", "numbers": alert.numbers})
+        say.debug("alert", "alert {}: {}", alert.kind, alert.text)
         context = self._context
         where = {
             "session": context.session,
@@ -124,21 +121,25 @@ class SessionWatch:
         self._alerts.raise_alert(alert, {name: value for name, value in where.items() if value is not None})
 
 
-def _tick_fields(seen: Observation, decision: Decision) -> dict[str, object]:
+def _say_tick(seen: Observation, decision: Decision) -> None:
     accounts = decision.accounts
-    numbers = {
-        "kind": seen.kind,
-        "anchor": decision.pricing.anchor,
-        "half_spread_bps": decision.pricing.half_spread_bps,
-        "quoting": decision.quoting,
-        "gates": ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates),
-        "commands": len(decision.commands),
-        "fills": len(decision.fills),
-        "inventory_xrp": plain(xrp_from_drops(accounts.base_drops)),
-        "inventory_rlusd": plain(accounts.quote),
-        "account_value_rlusd": plain(accounts.account_value),
-    }
-    return {"event": "tick", "numbers": numbers}
+    say.debug(
+        "tick",
+        "tick {}, ledger {}: {}, quoting {}; gates: {}",
+        decision.state.tick,
+        seen.ledger_index,
+        seen.kind,
+        decision.quoting,
+        ", ".join(f"{gate.name} ({gate.side})" for gate in decision.gates) or "none",
+        anchor=decision.pricing.anchor,
+        half_spread_bps=decision.pricing.half_spread_bps,
+        gates=len(decision.gates),
+        commands=len(decision.commands),
+        fills=len(decision.fills),
+        inventory_xrp=xrp_from_drops(accounts.base_drops),
+        inventory_rlusd=accounts.quote,
+        account_value_rlusd=accounts.account_value,
+    )
 
 
 @contextmanager
@@ -156,6 +157,6 @@ def watched(config: Config, db: Path, *, quiet: bool, alerts: bool = True) -> It
             try:
                 yield watch
             except (StartupFailure, StateError) as error:
-                log.error("%s", error, extra={"event": "session_failed", FILE_ONLY: True})
+                say.error("session_failed", "{}", error)
                 watch.failed(error)
                 raise

@@ -15,7 +15,6 @@ be asked (`AccountSource`); the rules are theirs. Here is their order in a ledge
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TypeVar
@@ -42,6 +41,7 @@ from neo_engine.domain.orders import (
     TransactionOutcome,
 )
 from neo_engine.domain.request_cost import KEPT_FOR_ORDERS
+from neo_engine.event_log import say
 from neo_engine.execution.answers import LedgerSeen
 from neo_engine.execution.live_account import LiveAccount
 from neo_engine.execution.live_events import InFlight, KnownOrder, LedgerReport
@@ -56,8 +56,6 @@ OBSERVED = "a live account's money moves on the ledger, which tells of it by its
 CLEARED_AT_ONCE = 5  # expired offers cancelled in a ledger: a queue holds ten transactions of an account
 #: Between two attempts to compare: a server too busy to answer makes each cost the tick seconds.
 RETRY_LEDGERS = 8
-
-log = logging.getLogger("neo_engine")
 
 
 class LiveTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +162,13 @@ class LiveExchange:
         if found is None:
             return {}
         self._news.take(self._account.back_fill(found, first, last))
-        log.warning("ledgers %d to %d were read again: %d of them touch the account", first, last, len(found))
+        say.warning(
+            "ledgers_read_again",
+            "ledgers {first} to {last} were read again: {touching} of them touch the account",
+            first=first,
+            last=last,
+            touching=len(found),
+        )
         return self._results(found)
 
     def _asked(self, what: str, ask: Callable[[], T]) -> T | None:
@@ -174,7 +178,9 @@ class LiveExchange:
         except InvariantViolation:
             raise
         except NeoError as error:
-            log.warning("%s could not be read, a later ledger tries again: %s", what, error)
+            say.warning(
+                "account_read_failed", "{} could not be read, a later ledger tries again: {}", what, error
+            )
             return None
 
     def _settle(self, update: LedgerUpdate, results: dict[str, str]) -> None:
@@ -191,7 +197,9 @@ class LiveExchange:
             if word.result is None:
                 self._news.updates.extend(self._account.failed(tx_hash, word.code))
                 self.dead.append(tx_hash)
-                log.info("transaction %s will never be in a ledger (%s)", tx_hash, word.code)
+                say.info(
+                    "transaction_dead", "transaction {} will never be in a ledger ({})", tx_hash, word.code
+                )
             elif word.ledger_index is not None:
                 self._read_again(word.ledger_index, word.ledger_index)
 

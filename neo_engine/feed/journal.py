@@ -15,7 +15,6 @@ has the format.
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -29,6 +28,7 @@ from neo_engine.domain.errors import FeedError, NeoError
 from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.headroom import WHOLE
 from neo_engine.domain.reference import ReferencePrice
+from neo_engine.event_log import say
 from neo_engine.feed.journal_entries import (
     FORMAT,
     REQUEST,
@@ -63,8 +63,6 @@ PACK_LEVEL = 1  # the engine waits for it: under 1 ms for 50 transactions, where
 DAMAGE = (OSError, TypeError, ValueError, msgspec.MsgspecError)  # the disk, or a value that is no JSON
 
 T = TypeVar("T")
-
-log = logging.getLogger("neo_engine")
 
 
 class Signer(Protocol):
@@ -107,7 +105,7 @@ class JournalWriter:
             self.failure = (
                 f"journal {self.path}: ends here, the session cannot be replayed further: {_why(error)}"
             )
-            log.error("%s", self.failure)
+            say.error("journal_ended", "{}", self.failure)
 
     def nothing_came(self) -> None:
         """Note that `next()` gave nothing."""
@@ -121,7 +119,9 @@ class JournalWriter:
             if not self.failure:
                 self._append(self._packer.flush())
         except OSError as error:
-            log.error("journal %s: its end could not be written: %s", self.path, _why(error))
+            say.error(
+                "journal_unfinished", "journal {}: its end could not be written: {}", self.path, _why(error)
+            )
         finally:
             self._file.close()
         self.failure = self.failure or "closed"

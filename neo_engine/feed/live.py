@@ -17,7 +17,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 from typing import Protocol
@@ -37,6 +36,7 @@ from neo_engine.domain.ledger import (
     LedgerUpdate,
 )
 from neo_engine.domain.link import CONNECTED, Link
+from neo_engine.event_log import say
 from neo_engine.feed.faults import DECODE_ERRORS, FaultLog, in_order, kind_of
 from neo_engine.ports import Clock
 from neo_engine.xrpl.bundles import LedgerBundle
@@ -60,8 +60,6 @@ _BAD = (EventKind.STALE, EventKind.RECONNECTING, EventKind.DISCONNECTED)
 REQUEST_ERRORS = (RequestRefused, RequestLost, OtherLedger)
 
 _URL = re.compile(r"wss?://[^\s,;]*[^\s,;:.)]")  # without the mark that ends the sentence
-
-log = logging.getLogger("neo_engine")
 
 
 class LedgerSource(Server, Protocol):
@@ -162,7 +160,7 @@ class LiveFeed:
         self._codec = Codec(pair=snapshot.pair)
         self._last_index = self._timed_index = state.ledger_index
         self._last_time = state.close_time
-        log.info("%s", _told(snapshot))
+        say.info("feed_started", "{}", _told(snapshot), ledger_index=state.ledger_index)
         return FeedStart(
             pair=snapshot.pair,
             accounts={},
@@ -177,11 +175,17 @@ class LiveFeed:
 
     def _taken(self) -> Snapshot:
         """Return the state of a ledger; a server's passing trouble is waited out."""
-        for _attempt in range(START_RETRIES):
+        for attempt in range(1, START_RETRIES + 1):
             try:
                 return take_snapshot(self._source, self._currency, self._issuer, self._clock)
             except (RequestRefused, RequestLost) as error:
-                log.warning("no state of a ledger yet: %s", _plain(error))
+                say.warning(
+                    "state_unavailable",
+                    "no state of a ledger yet: {}",
+                    _plain(error),
+                    attempt=attempt,
+                    attempts_max=START_RETRIES,
+                )
                 self._clock.sleep(START_PAUSE_SECONDS)
         return take_snapshot(self._source, self._currency, self._issuer, self._clock)
 
@@ -233,7 +237,7 @@ class LiveFeed:
             self.connected()
         mild = event.kind is EventKind.BUSY and SLOW_DOWN not in text
         calm = mild or event.kind in (EventKind.CONNECTED, EventKind.HEALTHY)
-        log.log(logging.INFO if calm else logging.WARNING, "%s", text)
+        (say.info if calm else say.warning)(f"gateway_{event.kind.value}", "{}", text)
         return None
 
     def _note(self, kind: EventKind, text: str) -> None:
@@ -253,7 +257,12 @@ class LiveFeed:
         self._last_index = index
         self._resync_wanted = self._resync_wanted or missed > 0
         if missed > 0:
-            log.warning("ledger %d: the %d before it are missing", index, missed)
+            say.warning(
+                "ledgers_missing",
+                "ledger {ledger_index}: the {missed} before it are missing",
+                ledger_index=index,
+                missed=missed,
+            )
         try:
             messages = [transaction_decoder.decode(raw) for raw in bundle.transactions]
             transactions = tuple([codec.transaction(message) for message in messages])
@@ -284,8 +293,12 @@ class LiveFeed:
         self._last_time, self._timed_index = update.close_time, index
         missing = bundle.closed.txn_count > len(ordered)
         if missing:
-            log.warning(
-                "ledger %d counts %d transactions, %d are here", index, bundle.closed.txn_count, len(ordered)
+            say.warning(
+                "transactions_missing",
+                "ledger {ledger_index} counts {counted} transactions, {here} are here",
+                ledger_index=index,
+                counted=bundle.closed.txn_count,
+                here=len(ordered),
             )
         self._resync_wanted = self._resync_wanted or missing
         resync = self._snapshot(codec, update) if self._resync_wanted and self._may_ask(index) else None
@@ -317,8 +330,11 @@ class LiveFeed:
             check = AtLedger(self._source, update.ledger_index, update.ledger_hash).check(codec.pair)
             return snapshot_of(codec, check)
         except (*REQUEST_ERRORS, *DECODE_ERRORS, KeyError, TypeError) as error:
-            log.warning(
-                "ledger %d: no lists to repair the market from: %s", update.ledger_index, _plain(error)
+            say.warning(
+                "lists_unavailable",
+                "ledger {ledger_index}: no lists to repair the market from: {}",
+                _plain(error),
+                ledger_index=update.ledger_index,
             )
             return None
 

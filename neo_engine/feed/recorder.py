@@ -13,7 +13,6 @@ The messages of the streams go in byte for byte, so that nothing they say is los
 from __future__ import annotations
 
 import gzip
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import msgspec
 
 from neo_engine.domain.errors import FeedError
+from neo_engine.event_log import say
 from neo_engine.feed.live import REQUEST_ERRORS, LedgerSource, started_source, told_event, without_secrets
 from neo_engine.ports import Clock
 from neo_engine.xrpl.bundles import LedgerBundle
@@ -32,8 +32,6 @@ SUFFIXES = (".jsonl.gz", ".jsonl", ".gz")
 PARTS_MAX = 100_000
 OPEN_ATTEMPTS = 5  # ledgers in a row whose state cannot be had: then the server keeps too little
 PACK_LEVEL = 6
-
-log = logging.getLogger("neo_engine")
 
 
 class RecorderOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +157,7 @@ class Recorder:
     def _goes_on(self, event: GatewayEvent) -> bool:
         text = told_event(event)
         calm = event.kind in (EventKind.CONNECTED, EventKind.HEALTHY)
-        log.log(logging.INFO if calm else logging.WARNING, "%s", text)
+        (say.info if calm else say.warning)(f"gateway_{event.kind.value}", "{}", text)
         if event.kind is EventKind.FAILED:
             self.summary.failure = text
             return False
@@ -206,7 +204,12 @@ class Recorder:
         except (*REQUEST_ERRORS, KeyError, TypeError) as error:
             self.summary.checks_failed += 1
             why = without_secrets(str(error))
-            log.warning("ledger %d: recorded without the server's lists: %s", closed.ledger_index, why)
+            say.warning(
+                "lists_unavailable",
+                "ledger {ledger_index}: recorded without the server's lists: {}",
+                why,
+                ledger_index=closed.ledger_index,
+            )
             return []
         self.summary.checks += 1
         told = [(b"asks", check.asks), (b"bids", check.bids), (b"amm", check.pool), (b"accounts", accounts)]
@@ -227,7 +230,14 @@ class Recorder:
                 raise FeedError(
                     f"the state of ledger {wanted} cannot be had ({why}); use another --endpoint"
                 ) from error
-            log.warning("ledger %d: no state to begin a part with: %s", wanted, why)
+            say.warning(
+                "state_unavailable",
+                "ledger {ledger_index}: no state to begin a part with: {}",
+                why,
+                ledger_index=wanted,
+                attempt=self._not_opened,
+                attempts_max=OPEN_ATTEMPTS,
+            )
             return
         self._not_opened = 0
         start = snapshot.start
@@ -242,7 +252,12 @@ class Recorder:
         told.complete = told.complete and snapshot.complete
         told.parts.append(str(self._part.path))
         told.bytes += self._part.write(msgspec.json.encode(_header(options, snapshot, entries)))
-        log.info("recording into %s from ledger %d on", self._part.path, start.ledger_index + 1)
+        say.info(
+            "recording_part_begins",
+            "recording into {} from ledger {ledger_index} on",
+            self._part.path,
+            ledger_index=start.ledger_index + 1,
+        )
 
     def _state(self, wanted: int) -> tuple[Snapshot, tuple[dict[str, Any], ...]]:
         options, clock = self._options, self._clock
@@ -251,7 +266,7 @@ class Recorder:
                 self._source, options.currency, options.issuer, clock, ledger_index=wanted
             )
         except OtherLedger as error:
-            log.warning("%s; taking the last validated one", error)
+            say.warning("state_of_another_ledger", "{}; taking the last validated one", error, wanted=wanted)
             snapshot = take_snapshot(self._source, options.currency, options.issuer, clock)
         if snapshot.complete:
             return snapshot, snapshot.entries

@@ -18,7 +18,6 @@ newline is there.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +28,7 @@ from neo_engine.domain.clock import ledger_seconds
 from neo_engine.domain.errors import BadNumber
 from neo_engine.domain.number import parse_number
 from neo_engine.domain.reference import ReferencePrice
+from neo_engine.event_log import say
 from neo_engine.ports import NoReference, Reference
 
 COLUMNS = b"time,price"
@@ -37,8 +37,6 @@ MAX_ROWS = 10_000  # a call: some 40 ms
 READ_BYTES = 1 << 16
 MAX_PRICE = Decimal(10) ** 6  # and 1 / this: no price of XRP in a currency of the world is beyond
 NO_TIME, NO_PRICE, DISORDER, NO_ROW, UNREADABLE = "time", "price", "order", "row", "file"
-
-log = logging.getLogger("neo_engine")
 
 
 class _BadRow(Exception):
@@ -141,7 +139,13 @@ class FileReference:
     def _passed_over(self, kind: str, what: str) -> None:
         self.bad[kind] += 1
         if self.bad[kind] == 1:
-            log.warning("reference %s: bad %s passed over, told once: %s", self._path, kind, what)
+            say.warning(
+                "reference_line_bad",
+                "reference {}: bad {} passed over, told once: {}",
+                self._path,
+                kind,
+                what,
+            )
 
 
 def open_reference(config: ReferenceConfig) -> Reference:
@@ -150,13 +154,22 @@ def open_reference(config: ReferenceConfig) -> Reference:
     Either way one line of the log says so.
     """
     if not config.source.startswith(FILE_REFERENCE):
-        log.info("no reference price (reference.source %s): the monitor depeg is off", config.source)
+        say.info(
+            "reference_off",
+            "no reference price (reference.source {}): the monitor depeg is off",
+            config.source,
+        )
         return NoReference()
     path = Path(config.source.removeprefix(FILE_REFERENCE))
     try:
         reference = FileReference(path)
     except OSError as error:
-        log.warning("reference %s: %s; the monitor depeg is off for this session", path, error.strerror)
+        say.warning(
+            "reference_unreadable",
+            "reference {}: {}; the monitor depeg is off for this session",
+            path,
+            error.strerror,
+        )
         return NoReference()
-    log.info("reference price: %s", path)
+    say.info("reference_open", "reference price: {}", path)
     return reference

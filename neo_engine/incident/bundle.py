@@ -39,10 +39,15 @@ _NO_LOG = (
 )
 
 
+def incidents_folder(db: Path) -> Path:
+    """Return where the bundles of a database go."""
+    return db.with_name(db.name + ".incidents")
+
+
 def default_folder(db: Path, symptom: str, now: datetime) -> Path:
     """Return where a bundle goes that was not told where: `<db>.incidents/<UTC time>-<symptom>`."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return db.with_name(db.name + ".incidents") / f"{stamp}-{symptom}"
+    return incidents_folder(db) / f"{stamp}-{symptom}"
 
 
 def write_bundle(

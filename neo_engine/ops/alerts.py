@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import queue
 import threading
@@ -22,6 +21,7 @@ import msgspec
 
 from neo_engine.config_sections import AlertsConfig
 from neo_engine.domain.alerts import Alert, AlertSeverity
+from neo_engine.event_log import say
 from neo_engine.ops.alert_sinks import SendFailed, Sink
 from neo_engine.ops.clock import iso
 from neo_engine.ops.secrets import redact
@@ -33,8 +33,6 @@ FLUSH_SECONDS = 15.0  # longer than one send; an operator who ends a session doe
 JOIN_SECONDS = 2.0  # for a send that was cut off
 MAX_REMEMBERED = 1_000  # kinds and keys; forgetting one sends an alert twice, nothing worse
 MAX_TEXT_CHARS = 2_000
-
-log = logging.getLogger("neo_engine")
 
 
 class AlertTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +99,9 @@ class Alerts:
             self._queue.put_nowait(body_of(alert, where, held, datetime.now(UTC)))
         except queue.Full:
             self.dropped += 1
-            log.warning("alert %s dropped: %d wait already", alert.kind, QUEUE_ALERTS)
+            say.warning(
+                "alert_dropped", "alert {} dropped: {waiting} wait already", alert.kind, waiting=QUEUE_ALERTS
+            )
 
     def close(self) -> None:
         """Send what is queued, within the limit, and end the thread; may be called twice."""
@@ -122,7 +122,7 @@ class Alerts:
         left = self._drain()
         if left:
             self.dropped += left
-            log.warning("%d alerts could not be sent before the end", left)
+            say.warning("alerts_unsent", "{alerts} alerts could not be sent before the end", alerts=left)
 
     def _drain(self) -> int:
         count = 0
@@ -152,15 +152,17 @@ class Alerts:
                 why = str(error)
                 if error.final:
                     break
-            except Exception:  # the thread must live: whatever a sink does, the next alert may get out
+            except Exception:  # noqa: BLE001 - the thread must live: the next alert may get out
                 why = "unexpected"
-                log.exception("sending an alert failed")
+                say.exception("alert_sink_broken", "sending an alert failed")
                 break
             else:
                 self.sent += 1
                 return
         self.failed += 1
-        log.warning("an alert could not be sent to the %s: %s", sink.name, why or "the session ended")
+        say.warning(
+            "alert_failed", "an alert could not be sent to the {}: {}", sink.name, why or "the session ended"
+        )
 
 
 def body_of(alert: Alert, where: Mapping[str, object], held_back: int, now: datetime) -> bytes:

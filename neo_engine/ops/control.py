@@ -11,7 +11,6 @@ Only the engine writes its database (ARCHITECTURE invariant 11), so other progra
 
 from __future__ import annotations
 
-import logging
 import os
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,6 +23,7 @@ from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.domain.errors import BadNumber, StateError
 from neo_engine.domain.number import ISSUED_DIGITS, parse_drops, parse_issued, plain
 from neo_engine.domain.pause import Pause
+from neo_engine.event_log import say
 from neo_engine.ops.clock import iso
 from neo_engine.ports import Clock, ControlRequest, KillRequest, PauseRequest
 
@@ -35,8 +35,6 @@ MAX_NOTE_CHARS = 500  # of a session or a capital event: a sentence or two
 MAX_PAUSE_REASON_CHARS = 200  # stored with every tick while it holds
 MAX_NAME_CHARS = 40
 UNKNOWN = "unknown"
-
-log = logging.getLogger("neo_engine")
 
 
 class _CapitalFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -181,14 +179,14 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        log.error("%s: cannot be removed (%s); remove it by hand", path, error.strerror)
+        say.error("request_file_stays", "{}: cannot be removed ({}); remove it by hand", path, error.strerror)
 
 
 def _put_aside(path: Path, aside: Path) -> None:
     try:
         path.replace(aside)
     except OSError as error:
-        log.error("%s: cannot be renamed (%s); remove it by hand", path, error.strerror)
+        say.error("request_file_stays", "{}: cannot be renamed ({}); remove it by hand", path, error.strerror)
 
 
 class FileControl:
@@ -254,7 +252,7 @@ class FileControl:
             return None  # taken back by whoever left it
         except (OSError, ValueError, msgspec.MsgspecError, BadNumber) as error:
             aside = path.with_suffix(REFUSED_SUFFIX)
-            log.warning("capital event refused, kept as %s: %s", aside, error)
+            say.warning("capital_file_refused", "capital event refused, kept as {}: {}", aside, error)
             _put_aside(path, aside)
             return None
         if event.request_id in self._pending:

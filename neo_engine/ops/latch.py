@@ -6,7 +6,6 @@ the session: a process that is killed between the two leaves it behind.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -25,14 +24,13 @@ from neo_engine.domain.kill import (
     until,
 )
 from neo_engine.domain.severity import Reading, Severity
+from neo_engine.event_log import say
 from neo_engine.ops.clock import iso
 from neo_engine.ports import Clock
 from neo_engine.risk.monitors import MONITORS
 
 PASSING = frozenset({"position_velocity"})  # a position that ran away stands still once nothing is quoted
 _REASONS = {one.name: one.halt for one in MONITORS if one.halt is not None and one.name not in PASSING}
-
-log = logging.getLogger("neo_engine")
 
 
 class SessionLatch:
@@ -45,7 +43,11 @@ class SessionLatch:
         self.latch = from_json(state.get(LATCH_KEY, ""), now)
         self._noted: set[Halt] = set()
         if self.latch.reasons and not in_force(self.latch, now):
-            log.warning("kill switch: ignored, its newest reason is too old: %s", told(self.latch))
+            say.warning(
+                "kill_latch_expired",
+                "kill switch: ignored, its newest reason is too old: {}",
+                told(self.latch),
+            )
             self.latch = opened(self.latch)
 
     def note(self, stop: Halt | None, readings: Iterable[Reading] = ()) -> None:

@@ -1,12 +1,8 @@
 """Logging: readable lines with UTC times on stderr, JSON lines in a file; stdout belongs to the result.
 
-A call says what a person reads, and in `extra` what a program looks for:
-
-    log.info("session %d ended", 7, extra={"event": "session_ended", "numbers": {"ticks": 450}})
-
-`event` is a short name that stays the same when the words change. A call without one is named after its
-place, `module.function`. Where in the session a line belongs is told by one `LogContext`, which the session
-sets at its beginning and at every tick.
+What is logged comes from `event_log.say`: the event's name and numbers for programs, words for people. A line
+of another origin (the simulator's) is named after its place, `module.function`. Where in the session a line
+belongs is told by one `LogContext`, which the session sets at its beginning and at every tick.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ from neo_engine.ops.secrets import redact
 
 NAME_BYTES_MAX = 255  # of a file's name, on every file system in use (path_resolution(7): NAME_MAX)
 LOGGER_NAME = "neo_engine"
-FILE_ONLY = "file_only"  # in `extra`: the console gets this line by another way
+FILE_ONLY = frozenset({"session_failed"})  # events: the console gets them by another way
 LOG_SUFFIX = ".log.jsonl"  # beside the database
 MAX_MESSAGE_CHARS = 8_000  # of one line: a server's whole answer belongs into no log
 MAX_TRACEBACK_CHARS = 32_000  # deeper than any stack of ours; the end, where the error is, is kept
@@ -120,7 +116,7 @@ def setup_logging(level: str, quiet: bool, file: LogFile | None = None) -> loggi
     formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     console.setFormatter(formatter)
-    console.addFilter(lambda record: not getattr(record, FILE_ONLY, False))
+    console.addFilter(lambda record: getattr(record, "event", None) not in FILE_ONLY)
     console.setLevel(max(chosen, logging.WARNING) if quiet else chosen)
     logger.addHandler(console)
     if file is not None:
@@ -146,13 +142,11 @@ class _Console(logging.StreamHandler[TextIO]):
 
 
 def close_logging() -> None:
-    """Take the logger's handlers away, close them and leave it as Python made it; may be called twice."""
+    """Take the logger's handlers away and close them; may be called twice."""
     logger = logging.getLogger(LOGGER_NAME)
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    logger.propagate = True
-    logger.setLevel(logging.NOTSET)
 
 
 def log_path(file: str, db: Path) -> Path | None:

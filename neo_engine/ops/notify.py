@@ -7,16 +7,15 @@ the loop alone (ticks, and attempts to store one): a loop that hangs is restarte
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
 
+from neo_engine.event_log import say
+
 SOCKET_VARIABLE = "NOTIFY_SOCKET"
 EVERY_SECONDS = 1.0  # a replay makes hundreds of ticks a second; WatchdogSec is at least many seconds
 MAX_STATUS_CHARS = 200
-
-log = logging.getLogger("neo_engine")
 
 
 class Notifier:
@@ -55,7 +54,7 @@ class Notifier:
         except OSError as error:
             if not self._failed:
                 self._failed = True
-                log.warning("the service manager cannot be told: %s", error)
+                say.warning("service_manager_unreachable", "the service manager cannot be told: {}", error)
 
 
 def _address(text: str) -> str | None:
@@ -65,7 +64,12 @@ def _address(text: str) -> str | None:
     if text.startswith("@"):
         return "\0" + text[1:]
     if not text.startswith("/"):
-        log.warning("%s=%s: only a path or an abstract socket is known", SOCKET_VARIABLE, text)
+        say.warning(
+            "service_socket_unknown",
+            "{}={}: only a path or an abstract socket is known",
+            SOCKET_VARIABLE,
+            text,
+        )
         return None
     return text
 

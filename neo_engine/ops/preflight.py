@@ -17,6 +17,7 @@ import msgspec
 
 from neo_engine.config import Config
 from neo_engine.config_sections import UNSET, LiveConfig
+from neo_engine.domain.assets import currency_code
 from neo_engine.domain.clock import LEDGER_EPOCH
 from neo_engine.domain.errors import StartupFailure, StateError
 from neo_engine.domain.orders import TERMINAL
@@ -30,14 +31,14 @@ from neo_engine.ports import Clock
 from neo_engine.state.connection import check_folder, connect_reader
 from neo_engine.state.lock import InstanceLock, account_lock_path, database_lock_path, lock_folder
 from neo_engine.state.schema import current_version, load_migrations, migrations_folder
-from neo_engine.xrpl.server import API_VERSION, Json, RequestLost, RequestRefused, Server
+from neo_engine.xrpl.server import API_VERSION, UNKNOWN_COMMAND, Json, RequestLost, RequestRefused, Server
 from neo_engine.xrpl.signer import Signer
+from neo_engine.xrpl.snapshot import NO_POOL
 
 REQUEST_SECONDS = 10.0
 MAX_PAGES = 50  # of a list of the account's; 200 entries each
 DISK_FAIL_BYTES, DISK_WARN_BYTES = 100_000_000, 1_000_000_000  # a year of ledgers takes some 8 GB
 LIVE = "live"
-_UNKNOWN = "unknownCmd"
 #: What reading an answer raises that does not have the API's form.
 _MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
 #: SQLite's versions without the defect that `state/connection.py` tells of: from .. to, to excluded.
@@ -216,6 +217,7 @@ def _ledger_findings(
         return [*checks.issuer(issuers[0]), checks.tick_size(issuers[0], settings)]
 
     found += _judged("issuer", issuer)
+    found += _judged("pool", lambda: checks.pool(_pool(server, settings)))
     found += _judged("fees", lambda: checks.fees(_ask(server, "fee"), settings))
     if live.account == UNSET:
         return found
@@ -250,6 +252,17 @@ def _root(server: Server, account: str) -> Json:
             ) from error
         raise
     return reply
+
+
+def _pool(server: Server, settings: Config) -> Json | None:
+    """Return what the server says of the pair's pool, None without one."""
+    token = {"currency": currency_code(settings.pair.quote_currency), "issuer": settings.pair.quote_issuer}
+    try:
+        return _ask(server, "amm_info", asset={"currency": "XRP"}, asset2=token, ledger_index="validated")
+    except RequestRefused as error:
+        if error.token in NO_POOL:
+            return None
+        raise
 
 
 def _line(server: Server, issuer_root: Json, settings: Config, live: LiveConfig) -> list[Finding]:
@@ -289,8 +302,9 @@ def _trial(server: Server, settings: Config, live: LiveConfig) -> Finding:
     try:
         return checks.simulated(_ask(server, "simulate", tx_json=checks.probe(settings, live)))
     except RequestRefused as error:
-        if error.token == _UNKNOWN:
-            return doubtful("trial order", "this server has no simulate", "another endpoint may have it")
+        if error.token == UNKNOWN_COMMAND:
+            told = "this server has no simulate, so no order was tried"
+            return doubtful("trial order", told, "a session needs none; for `--dry-run` use another endpoint")
         raise
 
 

@@ -23,6 +23,7 @@ from neo_engine.strategy.chain import MULTIPLIER
 from neo_engine.strategy.signals import KEYS, startup_factors
 from neo_engine.xrpl.server import Json
 
+CLIO = "clio_version"  # in the server_info of a Clio server alone
 SYNCED = ("full", "validating", "proposing")
 GLOBAL_FREEZE, REQUIRE_AUTH, CAN_CLAW_BACK = 0x0040_0000, 0x0004_0000, 0x8000_0000
 DISABLE_MASTER = 0x0010_0000
@@ -32,6 +33,7 @@ CLOCK_WARN_SECONDS, CLOCK_FAIL_SECONDS = 5, 20
 LOAD_WARN = 2
 START_MULTIPLIER_BELOW = 2  # from here on a start would be as wide as a market in trouble
 SHOWN_MAX = 10  # offers named one by one
+POOL_FEE_UNITS_PER_PERCENT = 1_000  # TradingFee counts in 1/100,000 (xrpl.org, "AMM")
 PROBE_DROPS = 1_000_000
 PROBE_PRICE = 1_000_000  # token per XRP of the simulated ask: nobody takes it
 IMPLICIT_NETWORKS = 1024  # NetworkID stands in a transaction only above it (xrpl.org, "Common Fields")
@@ -94,13 +96,25 @@ def start_spread(settings: Config) -> Finding:
 
 
 def node_state(info: Json) -> Finding:
-    """Check that the server follows the network and is not overtaken by an amendment."""
-    state, load = info.get("server_state"), Decimal(str(info.get("load_factor", 1)))
+    """Check that the server follows the network and is not overtaken by an amendment.
+
+    A Clio server has no state of its own: all it shows is validated, and how old that is is asked of any
+    server. The rippled behind it is named only where it answers now (Clio ServerInfo.hpp).
+    """
+    load = Decimal(str(info.get("load_factor", 1)))
     if info.get("amendment_blocked"):
         return bad("node", "amendment blocked", "this server must be updated; use another endpoint")
-    if state not in SYNCED:
-        return bad("node", f"server_state {state}", "it has no network; wait, or use another endpoint")
-    told = f"{info.get('build_version', '?')}, {state}, load factor {plain(load)}"
+    if CLIO in info:
+        if not info.get("rippled_version"):
+            told = f"Clio {info[CLIO]} has no server to hand transactions to"
+            return bad("node", told, "wait, or use another endpoint")
+        told = f"Clio {info[CLIO]} before rippled {info['rippled_version']}"
+    else:
+        state = info.get("server_state")
+        if state not in SYNCED:
+            return bad("node", f"server_state {state}", "it has no network; wait, or use another endpoint")
+        told = f"{info.get('build_version', '?')}, {state}"
+    told = f"{told}, load factor {plain(load)}"
     if load > LOAD_WARN:
         return doubtful("node", told, "it is under load and asks higher fees; another endpoint may not")
     return good("node", told)
@@ -271,6 +285,14 @@ def offers(found: Sequence[Json], known: frozenset[int]) -> Finding:
         f"{len(strange)} of {len(found)} open offers unknown to the database: OfferSequence {named}{more}",
         "cancel them with `flatten`, or take them over with `live --adopt-offers`, or `live` refuses",
     )
+
+
+def pool(reply: Json | None) -> Finding:
+    """Say what the pair's pool asks; reply: of `amm_info`, None without a pool."""
+    if reply is None:
+        return good("pool", "none: the book alone is quoted on, and no pool's fee bounds the spread")
+    fee = Decimal(int(reply["amm"]["trading_fee"])) / POOL_FEE_UNITS_PER_PERCENT
+    return good("pool", f"there, its fee is {plain(fee)} %")
 
 
 def tickets(root: Json, live: LiveConfig) -> Finding:

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 import base58
 
 from neo_engine.domain.errors import StartupFailure
+from neo_engine.event_log import say
 
 HIDDEN = "<hidden>"
 MAX_KEY_FILE_BYTES = 1_000  # a seed has some thirty characters
@@ -36,7 +37,6 @@ SEED_CHARS = range(25, 35)  # generous: 16 bytes, prefix and checksum take 28 to
 _SEED_SHAPED = re.compile(r"s[1-9A-HJ-NP-Za-km-z]{24,}")
 _OTHERS_CAN_READ = stat.S_IRWXG | stat.S_IRWXO
 
-log = logging.getLogger("neo_engine")
 _known: set[str] = set()  # in memory only; as long as the process, since texts outlive a Secret
 
 
@@ -163,7 +163,12 @@ def _from_file(path: Path, environment: Mapping[str, str], key: str) -> str:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode  # of the very file that is read, not of its name
             if os.name == "nt":
-                log.info("%s: %s: check under Properties, Security that only you may read it", key, path)
+                say.info(
+                    "key_file_unchecked",
+                    "{}: {}: check under Properties, Security that only you may read it",
+                    key,
+                    path,
+                )
             elif mode & _OTHERS_CAN_READ & ~_granted(path, environment):
                 raise StartupFailure(
                     f"{key}: others can read the key file {path} (mode {stat.S_IMODE(mode):03o}); "

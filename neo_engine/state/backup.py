@@ -8,7 +8,6 @@ a temporary name, checked, and only then given its own.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import sqlite3
@@ -19,12 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from neo_engine.domain.errors import StateError
+from neo_engine.event_log import say
 from neo_engine.state import schema
 from neo_engine.state.connection import check_folder, check_header, connect_reader, explain, file_size
 from neo_engine.state.lock import InstanceLock, database_lock_path
 from neo_engine.state.options import iso
-
-log = logging.getLogger(__name__)
 
 AUTOMATIC = "neo"  # prefix of pre-run backups; of these, and of the next, old ones are removed
 BEFORE_PRUNE = "before-prune"  # before details of old sessions were removed
@@ -112,7 +110,12 @@ def check_quickly(connection: sqlite3.Connection, path: Path) -> None:
         raise StateError(
             f"{path}: is damaged ({problems[0]}); restore the newest good backup from {backups_folder(path)}"
         )
-    log.info("database %s: quick_check ok in %.0f ms", path, (time.perf_counter() - start) * 1000)
+    say.info(
+        "quick_check_ok",
+        "database {}: quick_check ok in {elapsed_ms:.0f} ms",
+        path,
+        elapsed_ms=(time.perf_counter() - start) * 1000,
+    )
 
 
 def pre_run_backup(connection: sqlite3.Connection, path: Path, kept: int, now: datetime) -> Path | None:
@@ -134,7 +137,12 @@ def keeping_backup(connection: sqlite3.Connection, path: Path, prefix: str, kept
     with _disk_errors(target, "the backup"):
         folder.mkdir(exist_ok=True)
         _write_backup(connection, target)
-        log.info("backup %s written in %.0f ms", target, (time.perf_counter() - start) * 1000)
+        say.info(
+            "backup_written",
+            "backup {} written in {elapsed_ms:.0f} ms",
+            target,
+            elapsed_ms=(time.perf_counter() - start) * 1000,
+        )
         _prune(folder, prefix, kept)
     return target
 
@@ -145,7 +153,7 @@ def _prune(folder: Path, prefix: str, kept: int) -> None:
     # The names carry the time to the microsecond in fixed width, so they sort by age.
     for old in sorted(folder.glob(f"{prefix}-*.db"))[:-kept]:
         old.unlink()
-        log.info("backup %s pruned: %d are kept", old, kept)
+        say.info("backup_pruned", "backup {} pruned: {kept} are kept", old, kept=kept)
 
 
 def backup(path: Path, target: Path | None, now: datetime) -> Path:
@@ -167,7 +175,7 @@ def backup(path: Path, target: Path | None, now: datetime) -> Path:
             _write_backup(source, target)
     finally:
         source.close()
-    log.info("backup of %s written to %s", path, target)
+    say.info("backup_written", "backup of {} written to {}", path, target)
     return target
 
 
@@ -236,7 +244,7 @@ def restore(path: Path, source: Path, now: datetime) -> Path | None:
     finally:
         part.unlink(missing_ok=True)
         lock.release()
-    log.info("%s restored from %s; the replaced one is %s", path, source, kept or "none")
+    say.info("database_restored", "{} restored from {}; the replaced one is {}", path, source, kept or "none")
     return kept
 
 
@@ -256,7 +264,12 @@ def _keep_replaced(path: Path, now: datetime) -> Path | None:
         finally:
             reader.close()
     except (sqlite3.Error, StateError) as error:
-        log.warning("%s: too damaged for a checked copy (%s); its files are kept as they are", path, error)
+        say.warning(
+            "damaged_files_kept",
+            "{}: too damaged for a checked copy ({}); its files are kept as they are",
+            path,
+            error,
+        )
         for suffix in ("", "-wal"):
             part = Path(f"{path}{suffix}")
             if part.exists():

@@ -6,7 +6,6 @@ connection ever checkpoints (see connection.py for why that matters).
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 import time
@@ -15,8 +14,7 @@ from typing import Protocol
 import msgspec
 
 from neo_engine.domain.halt import HaltReason
-
-log = logging.getLogger(__name__)
+from neo_engine.event_log import say
 
 PAGE_BYTES = 4096  # SQLite's own, which the engine keeps
 WAL_TOLD_BYTES = 32_000_000  # twice what the WAL keeps after a checkpoint (connection.WAL_LIMIT_BYTES)
@@ -59,13 +57,15 @@ def checkpoint(connection: Connection, mode: str) -> CheckpointResult:
         checkpointed_frames=done,
         elapsed_ms=(time.perf_counter() - start) * 1000,
     )
-    log.info(
-        "checkpoint mode=%s busy=%d log=%d checkpointed=%d elapsed_ms=%.1f",
+    say.info(
+        "checkpoint",
+        "checkpoint mode={} busy={busy} log={log_frames} checkpointed={checkpointed_frames} "
+        "elapsed_ms={elapsed_ms:.1f}",
         result.mode,
-        result.busy,
-        result.log_frames,
-        result.checkpointed_frames,
-        result.elapsed_ms,
+        busy=result.busy,
+        log_frames=result.log_frames,
+        checkpointed_frames=result.checkpointed_frames,
+        elapsed_ms=result.elapsed_ms,
     )
     return result
 
@@ -121,31 +121,42 @@ class CheckpointThread:
         if self._thread.is_alive():
             self._thread.join(JOIN_SECONDS)
             if self._thread.is_alive():
-                log.error("the checkpoint thread did not end within %.0f s", JOIN_SECONDS)
+                say.error(
+                    "checkpoint_thread_stuck",
+                    "the checkpoint thread did not end within {waited_seconds:.0f} s",
+                    waited_seconds=JOIN_SECONDS,
+                )
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_seconds):
             try:
                 self.run_once()
-            except (
-                Exception
-            ):  # whatever it was: without this thread the WAL is moved in the middle of commits
+            except Exception:  # noqa: BLE001 - without this thread the WAL is moved in the middle of commits
                 self._failed()
-                log.exception("the checkpoint thread met something unexpected and goes on")
+                say.exception(
+                    "checkpoint_thread_failed", "the checkpoint thread met something unexpected and goes on"
+                )
 
     def run_once(self) -> None:
         """Do what the timer does: one PASSIVE checkpoint between two transactions."""
         with self._lock:
             if self._connection.in_transaction:
                 # Only a defect leaves one open while the lock is free; a checkpoint now would fail.
-                log.error("checkpoint skipped: a transaction is open outside the state manager's lock")
+                say.error(
+                    "checkpoint_skipped",
+                    "checkpoint skipped: a transaction is open outside the state manager's lock",
+                )
                 self._failed()
                 return
             try:
                 result = checkpoint(self._connection, "PASSIVE")
             except sqlite3.Error:
                 self._failed()
-                log.exception("checkpoint failed; it is tried again in %.0f s", self._interval_seconds)
+                say.exception(
+                    "checkpoint_failed",
+                    "checkpoint failed; it is tried again in {next_seconds:.0f} s",
+                    next_seconds=self._interval_seconds,
+                )
                 return
             self.runs += 1
             self._in_a_row = 0
@@ -162,8 +173,9 @@ class CheckpointThread:
             self._told_bytes = WAL_TOLD_BYTES
         elif size >= self._told_bytes:
             self._told_bytes = 2 * size
-            log.warning(
-                "the database's write-ahead log has grown to %d MB: a program that reads the database keeps "
-                "it from being emptied; close that program",
-                size // 1_000_000,
+            say.warning(
+                "wal_grown",
+                "the database's write-ahead log has grown to {megabytes} MB: a program that reads the "
+                "database keeps it from being emptied; close that program",
+                megabytes=size // 1_000_000,
             )

@@ -7,15 +7,13 @@ checkpoint at once (sqlite.org/wal.html, "The WAL-Reset Bug"), so a second one m
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from neo_engine.domain.errors import InvariantViolation, StateError
-
-log = logging.getLogger(__name__)
+from neo_engine.event_log import say
 
 HEADER = b"SQLite format 3\0"  # the first 16 bytes of every database file (sqlite.org/fileformat.html)
 CACHED_STATEMENTS = 128  # more than the engine has, so each is prepared once
@@ -178,4 +176,4 @@ def _roll_back(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("ROLLBACK")
     except sqlite3.Error:
         # The error that led here is on its way up; SQLite drops the transaction at the next opening.
-        log.exception("%s: rollback failed", path)
+        say.exception("rollback_failed", "{}: rollback failed", path)

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -27,6 +26,7 @@ from neo_engine.domain.capital import CapitalEvent
 from neo_engine.domain.clock import utc_text
 from neo_engine.domain.errors import InvariantViolation, StateError
 from neo_engine.domain.records import IntentRecord, OutcomeRecord, SessionEnd, SessionStart
+from neo_engine.event_log import say
 from neo_engine.ports import Part
 from neo_engine.state import backup, recovery, schema
 from neo_engine.state.checkpoint import CheckpointThread, checkpoint
@@ -68,7 +68,6 @@ from neo_engine.state.waiting import waiting_event
 
 __all__ = ["StateManager", "StateOptions", "options_of"]
 
-log = logging.getLogger(__name__)
 
 SESSION_ENDED = "session ended"  # failure_reason of paper orders that its last tick did not close
 STALE_KEYS = ("inventory_drift_at_shutdown",)  # what an earlier session said of its own end
@@ -151,7 +150,7 @@ class StateManager:
             self.recovered = recovery.recover(connection, self._now(), options.orphan_cleanup_days)
         self._place.note()
         self._state = dict(connection.execute("SELECT key, value FROM engine_state"))
-        log.info("database %s open: SQLite %s", path, sqlite3.sqlite_version)
+        say.info("database_open", "database {} open: SQLite {}", path, sqlite3.sqlite_version)
         self._thread.start()
 
     # --- sessions -----------------------------------------------------------------------------------
@@ -260,7 +259,7 @@ class StateManager:
         try:
             checkpoint(self._connection, "TRUNCATE")
         except sqlite3.Error as error:
-            log.warning("%s: no room could be made for the end of the session: %s", self.path, error)
+            say.warning("no_room_made", "{}: no room could be made for the last rows: {}", self.path, error)
 
     # --- ticks --------------------------------------------------------------------------------------
 
@@ -313,10 +312,15 @@ class StateManager:
 
     def _short(self, statement: Statement, count: int, wanted: int) -> None:
         """Say that fewer rows changed than were given: a defect, or events that were known already."""
-        name = statement.name
         if statement.every:
-            raise InvariantViolation(f"{name}: {wanted} rows to write hit {count} in {self.path}")
-        log.warning("%s: %d of %d were on disk already; nothing changed", name, wanted - count, wanted)
+            raise InvariantViolation(f"{statement.name}: {wanted} rows to write hit {count} in {self.path}")
+        say.warning(
+            "rows_known_already",
+            "{}: {known} of {wanted} were on disk already; nothing changed",
+            statement.name,
+            known=wanted - count,
+            wanted=wanted,
+        )
 
     def flush(self) -> None:
         """Commit what a group commit still holds back. Raises StateError; it all stays queued then."""
@@ -458,7 +462,7 @@ class StateManager:
                 self.flush()
                 result = checkpoint(self._connection, "TRUNCATE")
                 if result.busy:
-                    log.warning("%s: a reader is open, its WAL stays until it ends", self.path)
+                    say.warning("wal_stays", "{}: a reader is open, its WAL stays until it ends", self.path)
             except sqlite3.Error as error:
                 raise explain(self.path, "the last checkpoint", error) from error
             finally:

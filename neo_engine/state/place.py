@@ -7,16 +7,14 @@ checkpoint has moved yet is lost when the process ends.
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 from datetime import datetime
 from pathlib import Path
 
 from neo_engine.domain.errors import StateError
+from neo_engine.event_log import say
 from neo_engine.state.backup import rescue
-
-log = logging.getLogger(__name__)
 
 Identity = tuple[int, int]  # device and inode: the file itself, whatever its name
 
@@ -68,7 +66,11 @@ class Place:
         try:
             self._rescued = rescue(connection, self._path, now)
         except StateError as error:
-            log.error("%s: its file is gone and it could not be copied: %s", self._path, error)
+            say.error(
+                "database_lost", "{}: its file is gone and it could not be copied: {}", self._path, error
+            )
             return "; the database's file is gone and it could not be copied"
-        log.error("%s: its file is gone; what was stored is in %s", self._path, self._rescued)
+        say.error(
+            "database_rescued", "{}: its file is gone; what was stored is in {}", self._path, self._rescued
+        )
         return f"; the database's file is gone, what was stored is in {self._rescued}"

@@ -5,7 +5,6 @@ Runs under the engine's lock, so whoever left a session open is dead.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from datetime import datetime, timedelta
 
@@ -15,11 +14,10 @@ from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.kill import LATCH_KEY
 from neo_engine.domain.orders import TERMINAL, OrderStatus
 from neo_engine.domain.records import SessionEnd
+from neo_engine.event_log import say
 from neo_engine.state.options import iso
 from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 from neo_engine.state.statements import UPSERT_STATE
-
-log = logging.getLogger(__name__)
 
 SESSION_DIED = "session died"
 _TERMINAL = ", ".join(sorted(f"'{status.value}'" for status in TERMINAL))
@@ -56,7 +54,7 @@ def close_dead_sessions(connection: sqlite3.Connection, now: datetime) -> tuple[
     for session_id, pid, started_at in rows:
         detail = _close_one(connection, session_id, pid, started_at, iso(now))
         closed += close_orders(connection, session_id, SESSION_DIED)
-        log.warning("session %d: %s", session_id, detail)
+        say.warning("dead_session_closed", "session {session_id}: {}", detail, session_id=session_id)
     return tuple(row[0] for row in rows), closed
 
 
@@ -141,5 +139,10 @@ def clean_up_orphans(connection: sqlite3.Connection, now: datetime, days: int) -
         ),
     ).rowcount
     if orphans:
-        log.warning("orphan cleanup: %d unsent orders older than %d days closed", orphans, days)
+        say.warning(
+            "orphans_closed",
+            "orphan cleanup: {orders} unsent orders older than {days} days closed",
+            orders=orphans,
+            days=days,
+        )
     return orphans

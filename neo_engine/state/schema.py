@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import sqlite3
 from pathlib import Path
@@ -17,9 +16,8 @@ import msgspec
 
 import neo_engine
 from neo_engine.domain.errors import StateError
+from neo_engine.event_log import say
 from neo_engine.state.connection import explain
-
-log = logging.getLogger(__name__)
 
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -125,7 +123,13 @@ def migrate(connection: sqlite3.Connection, known: tuple[Migration, ...], path: 
     missing = known[version:]
     for migration in missing:
         _apply(connection, migration, path, now)
-        log.info("database %s: applied migration %04d_%s", path, migration.version, migration.name)
+        say.info(
+            "migration_applied",
+            "database {}: applied migration {version:04d}_{}",
+            path,
+            migration.name,
+            version=migration.version,
+        )
     return len(missing)
 
 

@@ -14,7 +14,7 @@ import msgspec
 from neo_engine.domain.errors import NeoError
 from neo_engine.domain.headroom import WHOLE
 from neo_engine.domain.number import ZERO
-from neo_engine.xrpl.server import Json, RequestLost, RequestRefused
+from neo_engine.xrpl.server import API_VERSION, OTHER_API, Json, RequestLost, RequestRefused
 
 PAUSE_FIRST_SECONDS = 0.5
 PAUSE_MAX_SECONDS = 16.0
@@ -54,6 +54,9 @@ def result_of(command: str, reply: Json) -> Json:
         return result
     if not isinstance(token, str):  # neither an answer nor a refusal: the server's word is not known
         raise RequestLost(command, "the reply has neither a result nor an error", sent=True)
+    if token == OTHER_API:
+        text = f"it does not speak version {API_VERSION} of the API, as rippled does from 2.0 on"
+        raise RequestRefused(command, token, text, reply)
     text = str(reply.get("error_message") or reply.get("error_exception") or "no reason given")
     raise RequestRefused(command, token, text, reply)
 

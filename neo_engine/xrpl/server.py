@@ -14,6 +14,8 @@ from neo_engine.domain.errors import NeoError
 
 Json = dict[str, Any]
 API_VERSION = 2  # what every request asks for
+UNKNOWN_COMMAND = "unknownCmd"
+OTHER_API = "invalid_API_version"
 
 
 class RequestRefused(NeoError):

@@ -17,7 +17,6 @@ import hashlib
 import hmac
 import importlib
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -27,6 +26,7 @@ from xrpl.core import addresscodec, binarycodec, keypairs
 from xrpl.models.transactions.transaction import Transaction
 
 from neo_engine.domain.errors import NeoError, StartupFailure
+from neo_engine.event_log import say
 
 Json = Mapping[str, Any]
 Sign = Callable[[bytes], bytes]
@@ -51,8 +51,6 @@ USED: Mapping[str, object] = {
 }
 #: What a codec or key library raises for data it cannot make sense of.
 _LIBRARY_ERRORS = (XRPLException, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-
-log = logging.getLogger("neo_engine")
 
 
 class CannotSign(NeoError):
@@ -93,7 +91,7 @@ def require_synchronous(functions: Mapping[str, object] = USED) -> None:
             f"xrpl-py: {', '.join(changed)} must be awaited in the installed version, the engine calls it "
             "plainly; install the version that requirements.lock names"
         )
-        log.error("%s", text)
+        say.error("library_changed", "{}", text)
         raise StartupFailure(text)
 
 
@@ -212,7 +210,7 @@ def _derive(seed: Seed) -> _Keys:
             address=str(keypairs.derive_classic_address(public)),
         )
     except _LIBRARY_ERRORS as error:
-        log.debug("the key cannot be derived: %s", type(error).__name__)
+        say.debug("key_not_derived", "the key cannot be derived: {}", type(error).__name__)
     if keys is None:
         raise StartupFailure(
             "the key is no seed (s... or sEd..., base58 with its checksum); copy it anew to live.key_source"
@@ -231,7 +229,11 @@ def _native(keys: _Keys) -> Sign | None:
             return _coincurve(keys)
         return _cryptography(keys)
     except ImportError as error:
-        log.info("native signing is off: %s; docs/live.md tells what to install for it", error)
+        say.info(
+            "native_signing_off",
+            "native signing is off: {}; docs/live.md tells what to install for it",
+            error,
+        )
         return None
 
 

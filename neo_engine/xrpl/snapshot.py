@@ -39,6 +39,7 @@ FEE_SETTINGS = (
     "4BC50C9B0D8515D3EAAE1E74B29A95804346C491EE1A95BF25E4AAB854A6A651"  # the one such entry's index
 )
 NOT_THERE = frozenset({"entryNotFound", "objectNotFound"})  # the second: servers before 2.0
+NO_POOL = frozenset({"actNotFound", "ammNotFound"})  # of amm_info
 LACKS_LEDGER = frozenset({"lgrNotFound", "lgrIdxInvalid", "lgrIdxsInvalid", "lgrNotValidated"})
 #: The entries that `state_of` reads; fields of other kinds may have the same name and another shape.
 _READ_KINDS = frozenset({"AccountRoot", "AMM", "DirectoryNode", "FeeSettings", "Offer", "RippleState"})
@@ -102,7 +103,7 @@ class AtLedger:
         try:
             told = self.ask("amm_info", asset={"currency": "XRP"}, asset2=token)
         except RequestRefused as error:
-            if error.token in ("actNotFound", "ammNotFound"):
+            if error.token in NO_POOL:
                 return None
             raise
         return dict(told["amm"])

@@ -254,7 +254,8 @@ def test_the_command_looks_asks_and_removes(db: Path) -> None:
     assert db.read_bytes() == content
     done = engine("prune", "--db", db, "--keep-days", 30, "--yes", "--json")
     assert done.code == 0
-    assert set(done.json) == {"sessions", "backup", "bytes_before", "bytes_after"}
+    facts = {"sessions", "backup", "bytes_before", "bytes_after", "incidents", "incidents_by_hand"}
+    assert set(done.json) == facts
     assert done.json["sessions"][0]["session_id"] == 1
     assert engine("prune", "--db", db, "--keep-days", 30, "--yes").out == "nothing to remove\n"
 

@@ -145,7 +145,8 @@ def test_what_a_session_decides_does_not_hang_on_whom_it_tells(
     assert not (folder / "quiet.db.log.jsonl").exists()
     ticks = [line for line in lines(folder / "loud.db.log.jsonl") if line["event"] == "tick"]
     assert [line["tick"] for line in ticks] == list(range(1, told["ticks"] + 1))
-    assert set(ticks[-1]["numbers"]) >= {"anchor", "half_spread_bps", "quoting", "inventory_xrp"}
+    assert set(ticks[-1]["numbers"]) >= {"anchor", "half_spread_bps", "gates", "inventory_xrp"}
+    assert "quoting" in ticks[-1]["message"]
 
 
 def test_alert_test_sends_one_to_each_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ LAYERS = {
     "neo_engine.feed": EDGE,
     "neo_engine.simulator": EDGE,
     "neo_engine.state": EDGE,
+    "neo_engine.event_log": LEAF,
     "neo_engine.ports": LEAF,
     "neo_engine.config": LEAF,
     "neo_engine.config_sections": LEAF,

@@ -189,7 +189,7 @@ def test_quiet_is_for_the_console_and_the_level_for_both(
         LOG.debug("below both")
         LOG.info("for the file")
         LOG.warning("for both")
-        LOG.error("told already", extra={"file_only": True})
+        LOG.error("told already", extra={"event": "session_failed"})
     told = capsys.readouterr().err
     assert "for both" in told
     assert "for the file" not in told

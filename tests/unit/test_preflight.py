@@ -179,7 +179,17 @@ def test_a_healthy_account_on_a_healthy_node_passes_every_check(tmp_path: Path) 
             "transfer fee",
             "tick size",
         ),
-        *("fees", "account", "authority", "trust line", "reserve", "offers", "tickets", "trial order"),
+        *(
+            "pool",
+            "fees",
+            "account",
+            "authority",
+            "trust line",
+            "reserve",
+            "offers",
+            "tickets",
+            "trial order",
+        ),
         *("database", "kill switch", "disk", "engine", "sqlite"),
     }
     assert found["tick size"][0].found == "7 digits"
@@ -309,6 +319,41 @@ def test_a_node_without_the_network_fails(state: str) -> None:
     network = healthy()
     found = look(network, server=InProcess(network, server_info=told(server_state=state)))
     assert state in ills(found)["node"]
+
+
+def clio(**more: Any) -> Callable[[Json], Json]:
+    """Change server_info to what a Clio server says of itself."""
+
+    def bent(result: Json) -> Json:
+        info = {"clio_version": "2.5.1", "rippled_version": "2.5.0", **result["info"], **more}
+        for name in ("server_state", "build_version"):
+            del info[name]
+        return {"info": {name: value for name, value in info.items() if value is not None}}
+
+    return bent
+
+
+def test_a_clio_node_is_judged_by_what_it_says_of_itself() -> None:
+    network = healthy()
+    (node,) = look(network, server=InProcess(network, server_info=clio()))["node"]
+    assert (node.status, node.found) == (
+        Status.PASS,
+        "ws://node: Clio 2.5.1 before rippled 2.5.0, load factor 1",
+    )
+    for more, status, word in (
+        ({"rippled_version": None}, Status.FAIL, "no server to hand transactions to"),
+        ({"amendment_blocked": True}, Status.FAIL, "amendment blocked"),
+        ({"load_factor": 3}, Status.WARN, "load factor 3"),
+    ):
+        found = look(network, server=InProcess(network, server_info=clio(**more)))
+        assert word in ills(found, status)["node"]
+
+
+@pytest.mark.parametrize(("fee", "told"), [(0, "0 %"), (273, "0.273 %"), (1000, "1 %")])
+def test_the_pool_is_told_with_its_fee_and_its_absence_with_what_follows(fee: int, told: str) -> None:
+    assert checks.pool({"amm": {"trading_fee": fee}}).found == f"there, its fee is {told}"
+    assert checks.pool(None).status is Status.PASS
+    assert "the book alone is quoted on" in checks.pool(None).found
 
 
 def test_an_amendment_blocked_node_fails() -> None:

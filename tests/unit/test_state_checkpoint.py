@@ -17,7 +17,7 @@ from tests.unit.state_fixture import OPTIONS, opened, wal_bytes, write_ticks
 
 pytestmark = pytest.mark.slow
 
-LOGGER = "neo_engine.state.checkpoint"
+LOGGER = "neo_engine"
 
 
 class FailingConnection:
@@ -61,7 +61,9 @@ def test_closing_truncates_and_a_timer_of_zero_never_starts(
         with opened(path) as store:
             write_ticks(store, 5)
             assert threading.active_count() == before
-        assert [message.split(" busy")[0] for message in caplog.messages] == ["checkpoint mode=TRUNCATE"]
+        assert [
+            one.getMessage().split(" busy")[0] for one in caplog.records if one.module == "checkpoint"
+        ] == ["checkpoint mode=TRUNCATE"]
     assert wal_bytes(path) == 0
 
 
