@@ -73,11 +73,8 @@ class _Line:
         }
         try:
             return self._words.format(*self._texts, **told)
-        except (
-            LookupError,
-            ValueError,
-            TypeError,
-        ):  # words and values do not fit: no reason to end a session
+        except (LookupError, ValueError, TypeError):
+            # Words and values that do not fit each other are no reason to end a session.
             return f"{self._words} {self._texts!r} {told!r}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from neo_engine.ops.logs import close_logging
 from tests.leaks import Before
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,18 +47,9 @@ def paper_yaml(root: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def _nothing_leaks() -> Iterator[None]:
-    """Fail a test that leaves a descriptor open or a thread running."""
+    """Fail a test that leaves a descriptor open or a thread running; give back the process's one logger."""
     before = Before()
     yield
+    close_logging()
     leaked = before.leaked()
     assert not leaked, f"left behind: {leaked}"
-
-
-@pytest.fixture(autouse=True)
-def _logger_as_before() -> Iterator[None]:
-    """Leave the engine's logger as the next test expects it: a command sets it up for its own process."""
-    logger = logging.getLogger("neo_engine")
-    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    logger.setLevel(level)
-    logger.propagate, logger.handlers = propagate, handlers

@@ -142,11 +142,13 @@ class _Console(logging.StreamHandler[TextIO]):
 
 
 def close_logging() -> None:
-    """Take the logger's handlers away and close them; may be called twice."""
+    """Take the logger's handlers away, close them and leave it as Python made it; may be called twice."""
     logger = logging.getLogger(LOGGER_NAME)
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
 
 
 def log_path(file: str, db: Path) -> Path | None:

@@ -35,5 +35,6 @@ def test_with_normal_a_power_cut_leaves_a_whole_database_that_may_lack_the_last_
 
 @needs_compiler
 def test_without_syncs_the_same_cuts_break_the_database() -> None:
-    cuts, _deeds = run(CUTS, TICKS, "OFF", SEED)
-    assert any(one.problems for one in cuts)
+    # Which pages the cuts take follows the writer's pace too, so one run may be lucky; five are not.
+    runs = (run(CUTS, TICKS, "OFF", seed)[0] for seed in range(SEED, SEED + 5))
+    assert any(one.problems for cuts in runs for one in cuts)

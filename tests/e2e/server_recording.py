@@ -155,6 +155,9 @@ def recorded(running: Running) -> Iterator[Recorder]:
         sockets.shutdown()
         for thread in threads:
             thread.join(REPLY_SECONDS)
+        for end in ("shutdown_watcher", "shutdown_notifier"):  # a pipe that websockets 15 never closes
+            if hasattr(sockets, end):
+                os.close(getattr(sockets, end))
 
 
 def find_node() -> tuple[str, str]:
