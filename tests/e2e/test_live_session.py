@@ -237,7 +237,7 @@ def test_a_transaction_of_another_program_halts_and_pulls_the_quotes(stage: Stag
 
 def test_money_from_outside_is_proposed_or_halts_as_the_configuration_says(stage: Stage) -> None:
     goes_on, halts = stage.trader(8), stage.trader(9, live={"external_changes": "halt"})
-    both = [(one, one.begin(duration="60s")) for one in (goes_on, halts)]
+    both = [(one, one.begin(duration="120s")) for one in (goes_on, halts)]
     for one, process in both:
         one.wait_for_offer(process)
         deed(stage, "deposit", one, value="25000000")
@@ -264,7 +264,7 @@ def deed(stage: Stage, name: str, one: Trader, **parameters: str) -> None:
 
 def test_a_clawback_is_booked_and_a_freeze_halts(stage: Stage) -> None:
     clawed, frozen = stage.trader(10), stage.trader(11)
-    both = [(one, one.begin(duration="60s")) for one in (clawed, frozen)]
+    both = [(one, one.begin(duration="120s")) for one in (clawed, frozen)]
     for one, process in both:
         one.wait_for_offer(process)
     deed(stage, "clawback", clawed, value="7")
