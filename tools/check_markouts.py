@@ -1,7 +1,7 @@
 """Recompute markouts and P&L with pandas straight from `fills` and `market_snapshots`, and compare.
 
 Run: python -m tools.check_markouts --db FILE [--session latest|ID]. Shares no code with the report:
-markouts by merge_asof on ledger indexes, P&L in exact decimals from fills, capital events and fees. Prints
+markouts by a join on ledger indexes, P&L in exact decimals from fills, capital events and fees. Prints
 each number beside the report's; exit code 1 when one differs.
 """
 
@@ -18,10 +18,9 @@ from pathlib import Path
 import pandas as pd
 
 from neo_engine.domain.number import plain
-from neo_engine.report.choose import LATEST
 from neo_engine.report.model import SessionSummary
 from neo_engine.report.summary import summarize
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly
 
 HORIZONS = (1, 2, 5, 15, 60)
 DIGITS = 4
@@ -57,8 +56,8 @@ def markouts(connection: sqlite3.Connection, session_id: int) -> dict[tuple[str,
     fills, markets = _fills(connection, session_id), _markets(connection, session_id)
     found: dict[tuple[str, str, int], list[float]] = {}
     for ledgers in HORIZONS:
-        wanted = fills.assign(ledger_index=fills["ledger_index"] + ledgers).sort_values("ledger_index")
-        both = pd.merge_asof(wanted, markets, on="ledger_index", direction="forward")
+        wanted = fills.assign(ledger_index=fills["ledger_index"] + ledgers)
+        both = wanted.merge(markets, on="ledger_index", how="left", validate="many_to_one")
         both["bps"] = both["sign"] * (both["later"] / both["price"].astype(float) - 1) * 10_000
         groups = [(("all", "all"), both), *((("side", str(k)), g) for k, g in both.groupby("side"))]
         groups += [(("hour", str(k)), g) for k, g in both.groupby("hour")]
