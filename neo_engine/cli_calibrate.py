@@ -19,8 +19,8 @@ from neo_engine.calibration.text import print_result, result_json
 from neo_engine.config import Config, load_config
 from neo_engine.domain.errors import FeedError, StartupFailure, UsageError
 from neo_engine.ops.logs import setup_logging
-from neo_engine.report.choose import LATEST, one_moment, resolve_session
-from neo_engine.state.queries import open_readonly
+from neo_engine.report.choose import one_moment
+from neo_engine.state.queries import LATEST, open_readonly, which_session
 
 DEFAULT_CONFIG = Path("config") / "paper.yaml"
 DEFAULT_TARGET = "30% of ticks within 2 bps"
@@ -56,12 +56,12 @@ def add_verb(verb: Verb) -> None:
 def _from_sessions(db: Path, wanted: list[str]) -> Evidence:
     with closing(open_readonly(db)) as connection, one_moment(connection):
         if wanted == [ALL]:
-            resolve_session(connection, LATEST)  # says so when there is none
+            which_session(connection, LATEST)  # says so when there is none
             ids = [
                 row[0] for row in connection.execute("SELECT session_id FROM sessions ORDER BY session_id")
             ]
         else:
-            ids = sorted({resolve_session(connection, one) for one in wanted})
+            ids = sorted({which_session(connection, one) for one in wanted})
         return of_sessions(connection, ids)
 
 

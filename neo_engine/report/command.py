@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, TextIO
 from neo_engine.domain.errors import NeoError, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_USAGE
 from neo_engine.report import render_text
-from neo_engine.report.choose import LATEST, between, list_sessions, one_moment, resolve_session
+from neo_engine.report.choose import between, list_sessions, one_moment
 from neo_engine.report.files import write_file
 from neo_engine.report.section import Section
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly, which_session
 
 if TYPE_CHECKING:
     from neo_engine.report.data import SessionData
@@ -136,7 +136,7 @@ def _one(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextI
     from neo_engine.report.summary import summarize_with_data
 
     with one_moment(connection):
-        summary, data = summarize_with_data(connection, resolve_session(connection, args.session))
+        summary, data = summarize_with_data(connection, which_session(connection, args.session))
         written = _write_extras(connection, summary, data, args)
     if args.json:
         stdout.write(render_text.summary_json(summary) + "\n")
@@ -166,7 +166,7 @@ def _compare(connection: sqlite3.Connection, args: argparse.Namespace, stdout: T
     from neo_engine.report.compare import compare_sections, compare_sessions
 
     with one_moment(connection):
-        session_ids = [resolve_session(connection, one) for one in args.compare]
+        session_ids = [which_session(connection, one) for one in args.compare]
         found = compare_sessions(connection, session_ids)
     if args.json:
         stdout.write(render_text.as_json({"comparison": render_text.builtins(found)}) + "\n")

@@ -23,7 +23,7 @@ from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, 
 from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
 from neo_engine.report.agreement import EngineWord, compare, read_engine_word
 from neo_engine.report.attribution import attribution, parts_of
-from neo_engine.report.choose import one_moment, resolve_session
+from neo_engine.report.choose import one_moment
 from neo_engine.report.columns import KINDS, QUOTING, Columns
 from neo_engine.report.data import SessionData, read_session
 from neo_engine.report.execution import execution
@@ -44,7 +44,7 @@ from neo_engine.report.model import (
 )
 from neo_engine.report.risks import risks
 from neo_engine.report.touch import touch_stats
-from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION
+from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION, which_session
 
 _FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
@@ -345,7 +345,7 @@ def summarize_with_data(
     """
     with one_moment(connection), localcontext() as context:
         context.prec = EXACT_DIGITS  # no sum of money below is ever rounded
-        session_id = resolve_session(connection, session)
+        session_id = which_session(connection, session)
         data = read_session(connection, session_id, _quote_symbol(connection, session_id))
         columns, made = data.columns, data.fills
         kinds, uptime = _tick_counts(columns)
