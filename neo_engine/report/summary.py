@@ -25,7 +25,7 @@ from neo_engine.report.agreement import EngineWord, compare, read_engine_word
 from neo_engine.report.attribution import attribution, parts_of
 from neo_engine.report.choose import one_moment
 from neo_engine.report.columns import KINDS, QUOTING, Columns
-from neo_engine.report.data import SessionData, read_session
+from neo_engine.report.data import SessionData, quote_symbol_of, read_session
 from neo_engine.report.execution import execution
 from neo_engine.report.gates import read_gates
 from neo_engine.report.model import (
@@ -49,11 +49,6 @@ from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION
 _FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 _MEANINGS = {reason.value: MEANING[reason] for reason in HaltReason}
-
-
-def _quote_symbol(connection: sqlite3.Connection, session_id: int) -> str:
-    (pair,) = connection.execute("SELECT pair FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
-    return str(pair).partition("/")[2] or "RLUSD"
 
 
 def _tick_counts(columns: Columns) -> tuple[dict[str, int], Uptime]:
@@ -94,7 +89,7 @@ def _facts(
         mode=stored["mode"],
         feed=stored["feed"],
         pair=stored["pair"],
-        quote_symbol=_quote_symbol(connection, session_id),
+        quote_symbol=quote_symbol_of(connection, session_id),
         account=stored["account"],
         recording=stored["recording"],
         speed=stored["speed"],
@@ -346,7 +341,7 @@ def summarize_with_data(
     with one_moment(connection), localcontext() as context:
         context.prec = EXACT_DIGITS  # no sum of money below is ever rounded
         session_id = which_session(connection, session)
-        data = read_session(connection, session_id, _quote_symbol(connection, session_id))
+        data = read_session(connection, session_id, quote_symbol_of(connection, session_id))
         columns, made = data.columns, data.fills
         kinds, uptime = _tick_counts(columns)
         facts, stored_ticks = _facts(connection, session_id, kinds)

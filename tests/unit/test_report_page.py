@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from neo_engine.report.charts import INK, panels
+from neo_engine.report.command import main
 from neo_engine.report.html import page, tiles
 from neo_engine.report.model import SessionSummary
 from neo_engine.report.summary import summarize_with_data
@@ -121,3 +122,53 @@ def test_the_head_says_what_counts_and_colours_it(tmp_path: Path) -> None:
     told = {one.name: (one.value, one.mood) for one in tiles(lost)}
     assert told["P&L"] == ("-0.000", "down")
     assert told["Trading, beyond holding"] == ("+0.000", "")
+
+
+LONG = "sellers took 5.3551 of the near depth in 8 ledgers in a row (monitors.cascade_kill 5) and more"
+
+
+def test_a_page_shows_a_detail_whole_and_a_terminal_cuts_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(start(tmp_path / "neo.db")) as connection:
+        tick(connection, 1, gates=(("Cascade", "both", LONG),))
+    _, html = made(tmp_path / "neo.db")
+    assert f'<td class="t d">{LONG}</td>' in html
+    assert main(["--db", str(tmp_path / "neo.db")]) == 0
+    told = capsys.readouterr().out
+    assert "sellers took 5.3551" in told
+    assert "r..." in told  # of "row", where 57 characters end
+    assert "monitors.cascade_kill" not in told
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("kill_switch", True), ("duration_elapsed", False), (None, False)]
+)
+def test_a_halted_session_says_why_at_the_top(tmp_path: Path, reason: str | None, told: bool) -> None:
+    more = {} if reason is None else {"halt_reason": reason, "ended_at": "2026-01-01T04:00:00Z"}
+    with closing(start(tmp_path / "neo.db", halt_detail=LONG, **more)) as connection:
+        tick(connection, 1)
+    _, html = made(tmp_path / "neo.db")
+    assert (f'<p class="bad">Halted: {LONG}</p>' in html) is told
+
+
+def test_what_closed_quoting_most_is_told_where_it_was_closed_half_of_the_time(tmp_path: Path) -> None:
+    gates = (("Warmup", "both", "1 of 10"),)
+    with closing(start(tmp_path / "neo.db")) as connection:
+        for at in (1, 2):
+            tick(connection, at, gates=gates if at == 1 else (), quoting="none" if at == 1 else "both")
+    summary, _ = made(tmp_path / "neo.db")
+    assert {one.name: one.beside for one in tiles(summary)}["Quoting"] == "of 2 ticks; most closed by Warmup"
+    rarer = replace(summary, uptime=replace(summary.uptime, ticks=3, both=2))
+    assert {one.name: one.beside for one in tiles(rarer)}["Quoting"] == "of 3 ticks"
+
+
+def test_figures_without_data_are_none_and_not_zero(tmp_path: Path) -> None:
+    with closing(start(tmp_path / "neo.db")) as connection:
+        tick(connection, 1, bid="1.99", ask="2.01", mark="2")
+    summary, _ = made(tmp_path / "neo.db")
+    head = {one.name: one.value for one in tiles(summary)}
+    assert (head["Within 2 bps of the touch"], head["Markout, 15 ledgers"]) == ("-", "-")
+    build_small(tmp_path / "small.db")
+    summary, _ = made(tmp_path / "small.db")
+    assert {one.name: one.value for one in tiles(summary)}["Within 2 bps of the touch"].endswith(" %")
