@@ -17,7 +17,7 @@ from neo_engine.report.charts import Panel
 from neo_engine.report.measures import Markout
 from neo_engine.report.model import SessionSummary
 from neo_engine.report.section import NONE, Section, bps, pct
-from neo_engine.report.sections import Chapter, agreement_lines, chapters, reconciliation_lines
+from neo_engine.report.sections import Chapter, agreement_lines, chapters, reconciliation_lines, still_open
 from neo_engine.report.several import Several
 from neo_engine.report.style_sheet import STYLE
 
@@ -56,7 +56,7 @@ def tiles(summary: SessionSummary) -> tuple[Tile, ...]:
     measured = sum(side.measured_ticks for side in summary.touch)
     markout = next(one for one in summary.execution.markouts[0].markouts if one.ledgers == 15)
     fall = summary.risk.drawdown
-    reason = facts.halt_reason or ("not closed" if not facts.ended else NONE)
+    reason = facts.halt_reason or (NONE if facts.ended else "running" if facts.running else "not closed")
     return (
         Tile(name="P&L", value=_money(total), beside=quote, mood=_mood(total)),
         Tile(name="Trading, beyond holding", value=_money(trading), beside=quote, mood=_mood(trading)),
@@ -80,8 +80,8 @@ def tiles(summary: SessionSummary) -> tuple[Tile, ...]:
         Tile(
             name="Ended",
             value=reason,
-            beside=facts.halt_meaning or "it still runs, or its process died",
-            mood="" if reason == _PLANNED else "down",
+            beside=facts.halt_meaning or still_open(facts),
+            mood="" if reason == _PLANNED or facts.running else "down",
         ),
     )
 

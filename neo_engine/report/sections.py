@@ -35,9 +35,18 @@ def _span(start: str | None, end: str | None) -> str:
     return f"{start or NONE} to {end or NONE}"
 
 
+def still_open(facts: SessionFacts) -> str:
+    """Return why a session has no end."""
+    if facts.running is None:
+        return "it still runs, or its process died (its lock file cannot be read)"
+    if facts.running:
+        return f"process {facts.pid or 'unknown'} writes it now"
+    return "its process died; the next start on this database closes it"
+
+
 def _facts(facts: SessionFacts) -> Section:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts.ticks_by_kind)
-    ended = facts.ended_at or "not closed: it still runs, or its process died"
+    ended = facts.ended_at or f"not closed: {still_open(facts)}"
     halt = NONE if facts.halt_reason is None else f"{facts.halt_reason} ({facts.halt_meaning})"
     pruned = "" if facts.pruned is None else f"Details removed {facts.pruned}; {PRUNED_NOTE}"
     rows = (

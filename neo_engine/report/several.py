@@ -105,7 +105,7 @@ def several_sections(several: Several) -> tuple[Section, ...]:
         quality_rows.append(
             (
                 str(summary.facts.session_id),
-                summary.facts.halt_reason or "not closed",
+                summary.facts.halt_reason or ("running" if summary.facts.running else "not closed"),
                 f"{summary.uptime.ticks:,}",
                 f"{summary.fills.count:,}",
                 pct(summary.uptime.ticks - summary.uptime.none, summary.uptime.ticks),

@@ -15,9 +15,11 @@ import re
 import sqlite3
 from collections import Counter
 from decimal import Decimal, localcontext
+from pathlib import Path
 
 import numpy as np
 
+from neo_engine.domain.errors import StateError
 from neo_engine.domain.halt import MEANING, HaltReason
 from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, plain, xrp_from_drops
 from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
@@ -44,6 +46,7 @@ from neo_engine.report.model import (
 )
 from neo_engine.report.risks import risks
 from neo_engine.report.touch import touch_stats
+from neo_engine.state.lock import database_lock_path, holder, is_held
 from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION, which_session
 
 _FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
@@ -69,6 +72,18 @@ def _tick_span(
     if first is None:
         return None, None, None, None, None
     return first[0], last[0], first[1], last[1], bytes(last[2]).hex()
+
+
+def _is_written(connection: sqlite3.Connection, session_id: int) -> bool | None:
+    """Return whether a living process writes the session; None where its lock file cannot be looked at."""
+    (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    if not path:  # in memory
+        return False
+    lock = database_lock_path(Path(path))
+    try:
+        return is_held(lock) and holder(lock).get("session") == session_id
+    except StateError:
+        return None
 
 
 def _facts(
@@ -100,6 +115,7 @@ def _facts(
         started_at=stored["started_at"],
         ended_at=stored["ended_at"],
         ended=stored["ended_at"] is not None,
+        running=stored["ended_at"] is None and _is_written(connection, session_id),
         market_start=stored["market_start"] or first_time,
         market_end=stored["market_end"] or last_time,
         first_ledger=stored["first_ledger"] or first_ledger,

@@ -15,6 +15,7 @@ from neo_engine.report.command import main
 from neo_engine.report.html import page, tiles
 from neo_engine.report.model import SessionSummary
 from neo_engine.report.summary import summarize_with_data
+from neo_engine.state.lock import InstanceLock, database_lock_path
 from neo_engine.state.queries import open_readonly
 from tests.unit.report_fixture import build_large, build_small
 from tests.unit.report_rows import start, tick
@@ -172,3 +173,33 @@ def test_figures_without_data_are_none_and_not_zero(tmp_path: Path) -> None:
     build_small(tmp_path / "small.db")
     summary, _ = made(tmp_path / "small.db")
     assert {one.name: one.value for one in tiles(summary)}["Within 2 bps of the touch"].endswith(" %")
+
+
+def test_a_session_without_an_end_runs_or_died_and_the_page_knows_which(tmp_path: Path) -> None:
+    path = tmp_path / "neo.db"
+    with closing(start(path, pid=4711)) as connection:
+        tick(connection, 1)
+    lock_file = database_lock_path(path)
+
+    def told() -> tuple[bool | None, str]:
+        summary, html = made(path)
+        ended = {one.name: f"{one.value}: {one.beside}" for one in tiles(summary)}["Ended"]
+        assert ended.partition(": ")[2] in html
+        return summary.facts.running, ended
+
+    died = (False, "not closed: its process died; the next start on this database closes it")
+    assert told() == died
+    lock = InstanceLock.acquire(lock_file, str(path), "now")
+    try:
+        assert told() == died  # a process that has no session yet
+        lock.note_session(2)
+        assert told() == died
+        lock.note_session(1)
+        assert told() == (True, "running: process 4711 writes it now")
+    finally:
+        lock.release()
+    assert told() == died
+    lock_file.unlink()
+    lock_file.symlink_to(lock_file)  # a file that cannot be opened, also by root
+    assert told()[0] is None
+    assert told()[1].startswith("not closed: it still runs, or its process died")
