@@ -130,7 +130,7 @@ def zero_line(axis: Axes) -> None:
 
 def _marks(axis: Axes, buys: list[Point], sells: list[Point]) -> None:
     count = len(buys) + len(sells)
-    size = 30 if count <= FEW_FILLS else 14 if count <= MANY_FILLS else 7
+    size = 30 if count <= FEW_FILLS else 22 if count <= MANY_FILLS else 7
     for points, label, marker, colour in ((buys, "bought", "^", "blue"), (sells, "sold", "v", "red")):
         if points:
             axis.scatter(

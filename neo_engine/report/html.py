@@ -227,11 +227,9 @@ def _within_tile(within: int, measured: int) -> Tile:
 
 
 def _markout_tile(one: Markout) -> Tile:
-    interval = (
-        "no fill with a mid then"
-        if one.ci_low_bps is None
-        else f"{bps(one.ci_low_bps)} to {bps(one.ci_high_bps)} (95 %)"
-    )
+    interval = f"{bps(one.ci_low_bps)} to {bps(one.ci_high_bps)} (95 %)"
+    if one.ci_low_bps is None:
+        interval = "of one fill" if one.count else "no fill with a mid then"
     return Tile(
         name="Markout, 15 ledgers", value=f"{bps(one.mean_bps)} bps" if one.count else NONE, beside=interval
     )

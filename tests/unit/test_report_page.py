@@ -172,6 +172,13 @@ def test_figures_without_data_are_none_and_not_zero(tmp_path: Path) -> None:
     assert (head["Within 2 bps of the touch"], head["Markout, 15 ledgers"]) == ("-", "-")
     build_small(tmp_path / "small.db")
     summary, _ = made(tmp_path / "small.db")
+    (whole, *others) = summary.execution.markouts
+    for count, told in ((0, "no fill with a mid then"), (1, "of one fill")):
+        mean = None if count == 0 else D(1)
+        few = tuple(replace(one, count=count, mean_bps=mean, ci_low_bps=None) for one in whole.markouts)
+        execution = replace(summary.execution, markouts=(replace(whole, markouts=few), *others))
+        head = {one.name: one.beside for one in tiles(replace(summary, execution=execution))}
+        assert head["Markout, 15 ledgers"] == told
     assert {one.name: one.value for one in tiles(summary)}["Within 2 bps of the touch"].endswith(" %")
 
 
