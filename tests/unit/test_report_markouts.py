@@ -20,6 +20,7 @@ from neo_engine.report.markouts import LEDGERS, marked
 from neo_engine.state.queries import open_readonly
 from neo_engine.tick import decide
 from tests.style.tree import ROOT
+from tools.check_markouts import differences, view_differences
 
 Markouts = dict[tuple[int, int], float | None]
 SECONDS = 1_200  # 300 ledgers
@@ -114,3 +115,30 @@ def test_the_attribution_takes_the_mid_of_the_markout_where_there_is_one(
     for mid_of_view, mid in known:
         assert mid is not None
         assert abs(mid / mid_of_view - 1) < D("1E-15")
+
+
+@pytest.mark.parametrize("which", ["session", "torn"])
+def test_pandas_gives_every_value_of_report_and_view(which: str, request: pytest.FixtureRequest) -> None:
+    with closing(open_readonly(request.getfixturevalue(which))) as connection:
+        count, wrong = differences(connection, "1")
+    assert wrong == []
+    assert count >= 5 * 20
+
+
+def test_pandas_finds_a_view_that_is_wrong(session: Path) -> None:
+    path = session.with_name("wrong.db")
+    with closing(sqlite3.connect(session)) as whole, closing(sqlite3.connect(path)) as copy:
+        whole.backup(copy)
+        (sql,) = copy.execute("SELECT sql FROM sqlite_schema WHERE name = 'v_markouts'").fetchone()
+        copy.execute("DROP VIEW v_markouts")
+        copy.execute(
+            sql.replace("f.ledger_index + h.ledgers", "f.ledger_index + h.ledgers + (h.ledgers = 5)")
+        )
+        known = copy.execute(
+            "SELECT count(markout_bps) FROM v_markouts WHERE ledgers = 5 AND mid_later <> price"
+        ).fetchone()[0]
+        copy.commit()
+        wrong = view_differences(copy, 1)[1]
+    assert known >= 10
+    assert len(wrong) >= known / 4  # where the mid moved between the fifth ledger and the sixth
+    assert all("5 ledgers" in line for line in wrong)
