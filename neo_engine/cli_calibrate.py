@@ -16,11 +16,11 @@ from neo_engine.calibration.offset import read_target
 from neo_engine.calibration.propose import difference
 from neo_engine.calibration.result import Result, calibration
 from neo_engine.calibration.text import print_result, result_json
-from neo_engine.config import Config, load_config
+from neo_engine.config import load_config
 from neo_engine.domain.errors import FeedError, StartupFailure, UsageError
 from neo_engine.ops.logs import setup_logging
-from neo_engine.report.choose import LATEST, one_moment, resolve_session
-from neo_engine.state.queries import open_readonly
+from neo_engine.report.choose import one_moment
+from neo_engine.state.queries import LATEST, open_readonly, which_session
 
 DEFAULT_CONFIG = Path("config") / "paper.yaml"
 DEFAULT_TARGET = "30% of ticks within 2 bps"
@@ -56,12 +56,12 @@ def add_verb(verb: Verb) -> None:
 def _from_sessions(db: Path, wanted: list[str]) -> Evidence:
     with closing(open_readonly(db)) as connection, one_moment(connection):
         if wanted == [ALL]:
-            resolve_session(connection, LATEST)  # says so when there is none
+            which_session(connection, LATEST)  # says so when there is none
             ids = [
                 row[0] for row in connection.execute("SELECT session_id FROM sessions ORDER BY session_id")
             ]
         else:
-            ids = sorted({resolve_session(connection, one) for one in wanted})
+            ids = sorted({which_session(connection, one) for one in wanted})
         return of_sessions(connection, ids)
 
 
@@ -79,14 +79,12 @@ def _evidence(options: argparse.Namespace) -> Evidence:
         raise StartupFailure(str(error)) from error
 
 
-def _with_diff(result: Result, config: Config, path: Path) -> Result:
+def _with_diff(result: Result, path: Path) -> Result:
     if result.proposal is None or not result.proposal.settings:
         return result
-    if config.strategy.model != "offset":
-        note = "strategy.model is glft, which learns A and k by itself and has no offset: nothing is proposed"
-        return replace(result, cautions=(*result.cautions, note))
     try:
-        diff = difference(path.as_posix(), path.read_text(encoding="utf-8"), result.proposal.settings)
+        name = path.as_posix().lstrip("/")  # a diff names files below where it is applied
+        diff = difference(name, path.read_text(encoding="utf-8"), result.proposal.settings)
     except ValueError as error:
         raise UsageError(f"calibrate: {path}: {error}; apply the settings by hand") from error
     return replace(result, diff=diff)
@@ -96,7 +94,7 @@ def calibrate(options: argparse.Namespace) -> int:
     """Print the calibration, and write the difference where one was asked for. Returns 0 whatever it says."""
     setup_logging("WARNING", quiet=False)
     target, config = read_target(options.target), load_config(options.config)
-    result = _with_diff(calibration(_evidence(options), target, config), config, options.config)
+    result = _with_diff(calibration(_evidence(options), target, config), options.config)
     if options.json:
         print(result_json(result))
     else:

@@ -131,7 +131,7 @@ def note(options: argparse.Namespace) -> int:
         raise StateError(f"{options.db}: no such file; give the database of a session with --db")
     with closing(StateManager.open(options.db, _MAINTENANCE)) as store:
         with closing(queries.open_readonly(options.db)) as connection:
-            session_id = int(queries.session(connection, options.session)["session_id"])
+            session_id = queries.which_session(connection, options.session)
         if not store.add_note(session_id, options.text, iso(SystemClock().utc_now())):
             raise StateError(f"{options.db}: session {session_id} is gone; see --list")
     print(f"noted on session {session_id}")

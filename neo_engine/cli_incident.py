@@ -21,8 +21,8 @@ from neo_engine.ops.logs import setup_logging, stored_log
 from neo_engine.report.choose import one_moment
 from neo_engine.report.status import engine_on
 from neo_engine.report.why import Explanation
-from neo_engine.report.why_rows import LATEST, find_session, find_tick, find_time
-from neo_engine.state.queries import open_readonly
+from neo_engine.report.why_rows import find_session, find_tick, find_time
+from neo_engine.state.queries import LATEST, open_readonly
 
 Verb = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 

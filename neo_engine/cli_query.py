@@ -6,7 +6,6 @@ import argparse
 import io
 import json
 import re
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from pathlib import Path
 from neo_engine.domain.errors import UsageError
 from neo_engine.ops.logs import setup_logging
 from neo_engine.report import ask
-from neo_engine.report.choose import LATEST, one_moment, resolve_session
+from neo_engine.report.choose import one_moment
 from neo_engine.report.questions import PARAMETER, by_name, load_questions, nearest
 from neo_engine.report.questions_pages import DATABASE, datasette_config
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly, which_session
 
 TABLE_ROWS = 100  # shown without --limit; CSV and JSON give all
 TIMEOUT_SECONDS = 30
@@ -81,13 +80,6 @@ def _sql_of(what: str) -> str:
     raise UsageError(f"query: no question is called {what}; {hint}`query --list` names them all")
 
 
-def _session(connection: sqlite3.Connection, which: str) -> int:
-    try:
-        return resolve_session(connection, which)
-    except UsageError as error:  # `--list` names questions here
-        raise UsageError(f"query: {str(error).replace('--list shows', '`query sessions` shows')}") from error
-
-
 def query(options: argparse.Namespace) -> int:
     """Answer one question. Returns 0 also when no row fits it."""
     setup_logging("WARNING", quiet=False)
@@ -100,7 +92,7 @@ def query(options: argparse.Namespace) -> int:
     with closing(open_readonly(options.db)) as connection, one_moment(connection):
         session = None
         if PARAMETER in sql or options.session != LATEST:
-            session = _session(connection, options.session)
+            session = which_session(connection, options.session)
         values = {} if session is None else {PARAMETER.removeprefix(":"): session}
         running = ask.Running(connection, sql, values, seconds=options.timeout, clock=time.monotonic)
         with closing(running):

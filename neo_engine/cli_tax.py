@@ -12,9 +12,9 @@ from pathlib import Path
 from neo_engine.domain.errors import UsageError
 from neo_engine.domain.number import plain, xrp_from_drops
 from neo_engine.ops.logs import setup_logging
-from neo_engine.report.choose import LATEST, one_moment, resolve_session
+from neo_engine.report.choose import one_moment
 from neo_engine.report.tax import LIVE, sessions_of, tax_lines, write_tax
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly, which_session
 
 MODES = (LIVE, "paper", "replay")
 FIRST_YEAR = 2012  # no ledger is older
@@ -50,7 +50,7 @@ def export_tax(options: argparse.Namespace) -> int:
     setup_logging("WARNING", quiet=False)
     text = io.StringIO()
     with closing(open_readonly(options.db)) as connection, one_moment(connection):
-        resolve_session(connection, LATEST)  # says so when there is none at all
+        which_session(connection, LATEST)  # says so when there is none at all
         sessions = sessions_of(connection, options.mode)
         if not sessions:
             other = [mode for mode in MODES if mode != options.mode and sessions_of(connection, mode)]

@@ -14,9 +14,9 @@ from neo_engine.ops.logs import setup_logging
 from neo_engine.report.choose import one_moment
 from neo_engine.report.status import engine_on, print_status, read_status, status_json
 from neo_engine.report.why import Explanation, explain, untouched
-from neo_engine.report.why_rows import LATEST, find_session, find_tick, find_time
+from neo_engine.report.why_rows import find_session, find_tick, find_time
 from neo_engine.report.why_text import explanation_json, print_explanation
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly
 
 MAX_TICK_DIGITS = 10  # a tick has 32 bits
 

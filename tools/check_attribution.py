@@ -25,10 +25,9 @@ from neo_engine.config import Config, load_config
 from neo_engine.domain.capital import CapitalEvent, CapitalKind
 from neo_engine.ops.clock import SystemClock
 from neo_engine.ops.control import request_capital
-from neo_engine.report.choose import LATEST
 from neo_engine.report.summary import summarize
 from neo_engine.session import TickView
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly
 from neo_engine.tick import decide
 
 ROOT = Path(__file__).resolve().parents[1]

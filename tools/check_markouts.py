@@ -1,8 +1,9 @@
 """Recompute markouts and P&L with pandas straight from `fills` and `market_snapshots`, and compare.
 
-Run: python -m tools.check_markouts --db FILE [--session latest|ID]. Shares no code with the report:
-markouts by merge_asof on ledger indexes, P&L in exact decimals from fills, capital events and fees. Prints
-each number beside the report's; exit code 1 when one differs.
+Run: python -m tools.check_markouts --db FILE [--session latest|ID]. Shares no code with the report or the
+view: markouts by a join on ledger indexes, P&L in exact decimals from fills, capital events and fees. Prints
+what differs, of the report's counts, means and deviations and of every single value of the view v_markouts.
+Exit code 1 when one does.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from pathlib import Path
 import pandas as pd
 
 from neo_engine.domain.number import plain
-from neo_engine.report.choose import LATEST
 from neo_engine.report.model import SessionSummary
 from neo_engine.report.summary import summarize
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly
 
 HORIZONS = (1, 2, 5, 15, 60)
 DIGITS = 4
+VIEW_BPS = 1e-9  # the same binary floats, added up in another order
 _EXACT = 300
 
 
@@ -42,7 +43,7 @@ def _markets(connection: sqlite3.Connection, session_id: int) -> pd.DataFrame:
 
 def _fills(connection: sqlite3.Connection, session_id: int) -> pd.DataFrame:
     frame = pd.read_sql_query(
-        "SELECT ledger_index, close_time, side, xrp_drops, rlusd, rlusd_balance_delta, price, mid "
+        "SELECT id, ledger_index, close_time, side, xrp_drops, rlusd, rlusd_balance_delta, price, mid "
         "FROM fills WHERE session_id = ?",
         connection,
         params=(session_id,),
@@ -52,14 +53,44 @@ def _fills(connection: sqlite3.Connection, session_id: int) -> pd.DataFrame:
     return frame
 
 
+def _marked(fills: pd.DataFrame, markets: pd.DataFrame, ledgers: int) -> pd.DataFrame:
+    """Return the fills with `bps`, their markouts so many ledgers later; NaN where that one has no mid."""
+    wanted = fills.assign(ledger_index=fills["ledger_index"] + ledgers)
+    both = wanted.merge(markets, on="ledger_index", how="left", validate="many_to_one")
+    both["bps"] = both["sign"] * (both["later"] / both["price"].astype(float) - 1) * 10_000
+    return both
+
+
+def view_differences(connection: sqlite3.Connection, session_id: int) -> tuple[int, list[str]]:
+    """Return how many values of v_markouts were compared, and a line for each that differs."""
+    fills, markets = _fills(connection, session_id), _markets(connection, session_id)
+    stored = {
+        (int(row[0]), int(row[1])): math.nan if row[2] is None else float(row[2])
+        for row in connection.execute(
+            "SELECT fill_id, ledgers, markout_bps FROM v_markouts WHERE session_id = ?", (session_id,)
+        )
+    }
+    own = {
+        (int(key), ledgers): float(bps)
+        for ledgers in HORIZONS
+        for key, bps in _marked(fills, markets, ledgers)[["id", "bps"]].to_numpy()
+    }
+    wrong = [
+        f"only one of v_markouts and the rows has fill, ledgers {key}" for key in stored.keys() ^ own.keys()
+    ]
+    for key in sorted(stored.keys() & own.keys()):
+        theirs, ours = stored[key], own[key]
+        if math.isnan(theirs) != math.isnan(ours) or abs(theirs - ours) > VIEW_BPS:
+            wrong.append(f"v_markouts of fill {key[0]}, {key[1]} ledgers: {theirs}, recomputed {ours}")
+    return len(stored), wrong
+
+
 def markouts(connection: sqlite3.Connection, session_id: int) -> dict[tuple[str, str, int], list[float]]:
     """Return (group, name, ledgers) -> count, mean, standard deviation of all fills, sides and hours."""
     fills, markets = _fills(connection, session_id), _markets(connection, session_id)
     found: dict[tuple[str, str, int], list[float]] = {}
     for ledgers in HORIZONS:
-        wanted = fills.assign(ledger_index=fills["ledger_index"] + ledgers).sort_values("ledger_index")
-        both = pd.merge_asof(wanted, markets, on="ledger_index", direction="forward")
-        both["bps"] = both["sign"] * (both["later"] / both["price"].astype(float) - 1) * 10_000
+        both = _marked(fills, markets, ledgers)
         groups = [(("all", "all"), both), *((("side", str(k)), g) for k, g in both.groupby("side"))]
         groups += [(("hour", str(k)), g) for k, g in both.groupby("hour")]
         for (group, name), rows in groups:
@@ -140,7 +171,8 @@ def differences(connection: sqlite3.Connection, session: str) -> tuple[int, list
             if getattr(summary.attribution, name) != exact:
                 shown = plain(getattr(summary.attribution, name))
                 wrong.append(f"{name}: report {shown}, recomputed {plain(exact)}")
-    return count, wrong
+    values, odd = view_differences(connection, session_id)
+    return count + values, wrong + odd
 
 
 def main() -> int:

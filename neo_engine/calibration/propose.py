@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -41,11 +41,13 @@ LEVEL_FILLS_AN_HOUR = 1.0
 SKEW_HOURS = 0.25
 STEP_QUANTUM, SIZE_QUANTUM = Decimal("0.5"), Decimal("0.5")
 STEP_MIN, STEP_MAX = Decimal(1), Decimal(50)
-_SECTIONS = {
-    "base_offset_bps": "strategy",
-    "ladder_levels": "strategy",
-    "ladder_step_bps": "strategy",
-    "base_size_rlusd": "order_size",
+GLFT_FLOOR = "glft.half_spread_min_bps"
+_PLACES = {
+    "base_offset_bps": ("strategy", "base_offset_bps"),
+    "ladder_levels": ("strategy", "ladder_levels"),
+    "ladder_step_bps": ("strategy", "ladder_step_bps"),
+    "base_size_rlusd": ("order_size", "base_size_rlusd"),
+    GLFT_FLOOR: ("strategy", "glft", "half_spread_min_bps"),
 }
 
 
@@ -100,6 +102,32 @@ def nearest_seen(evidence: Evidence) -> float:
     return 0.0 if evidence.reaches else min(look.distance for look in evidence.looks)
 
 
+def ladder_and_size(
+    evidence: Evidence,
+    calibrated: Calibrated,
+    distance: float,
+    fills: Callable[[float], float],
+    config: Config,
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return levels, step and size for a first level at `distance` as settings, and notes.
+
+    fills: the fills an hour of a level so many bps behind the first.
+    """
+    levels, step_bps = ladder(calibrated, distance, config)
+    mid, value = evidence.ledgers[-1].mid, evidence.value_rlusd
+    if value is None:
+        value = float(config.paper.start_xrp) * mid + float(config.paper.start_rlusd)
+    all_fills = sum(fills(level * float(step_bps)) for level in range(levels))
+    amount = size(config, value_rlusd=value, mid=mid, fills=all_fills, levels=levels)
+    settings = {"ladder_levels": str(levels), "ladder_step_bps": plain(step_bps)}
+    if amount >= config.order_size.min_notional_rlusd:
+        return {**settings, "base_size_rlusd": plain(amount)}, ()
+    return settings, (
+        f"size: {amount} RLUSD would keep the holdings of that many fills within the limits, less than "
+        "order_size.min_notional_rlusd; the size stays, so look at the limits",
+    )
+
+
 def propose(
     evidence: Evidence,
     calibrated: Calibrated,
@@ -135,45 +163,30 @@ def propose(
         )
     distances = sorted(step.behind(offset) for step in found)
     typical = distances[len(distances) // 2]
-    levels, step_bps = ladder(calibrated, max(typical, nearest), config)
-    fills = fills_an_hour(found, offset, fit, nearest)
-    all_fills = sum(
-        fills_an_hour(found, offset + level * float(step_bps), fit, nearest) for level in range(levels)
+    settings, lacking = ladder_and_size(
+        evidence,
+        calibrated,
+        max(typical, nearest),
+        lambda behind: fills_an_hour(found, offset + behind, fit, nearest),
+        config,
     )
-    mid = evidence.ledgers[-1].mid
-    value = evidence.value_rlusd
-    if value is None:
-        value = float(config.paper.start_xrp) * mid + float(config.paper.start_rlusd)
-    amount = size(config, value_rlusd=value, mid=mid, fills=all_fills, levels=levels)
-    notes = _warnings(distances, typical, nearest, rows, fit_k=fit.k)
-    settings = {
-        "base_offset_bps": plain(Decimal(repr(offset))),
-        "ladder_levels": str(levels),
-        "ladder_step_bps": plain(step_bps),
-    }
-    if amount >= config.order_size.min_notional_rlusd:
-        settings["base_size_rlusd"] = plain(amount)
-    else:
-        notes += (
-            f"size: {amount} RLUSD would keep the holdings of that many fills within the limits, less than "
-            "order_size.min_notional_rlusd; the size stays, so look at the limits",
-        )
     near = at_distance(rows, typical)
     return Proposal(
-        settings=settings,
+        settings={"base_offset_bps": plain(Decimal(repr(offset))), **settings},
         share_now=share_now,
         share=share_within(found, offset, target.within_bps),
         fills_an_hour_now=fills_now,
-        fills_an_hour=fills,
+        fills_an_hour=fills_an_hour(found, offset, fit, nearest),
         typical_distance=typical,
         markout_bps=None if near is None else near.markout.mean,
-        notes=notes,
+        notes=(*warnings(distances, typical, nearest, rows, fit_k=fit.k), *lacking),
     )
 
 
-def _warnings(
+def warnings(
     distances: Sequence[float], typical: float, nearest: float, rows: tuple[Adverse, ...], *, fit_k: float
 ) -> tuple[str, ...]:
+    """Return what to know of quotes at these distances before using them, in sentences."""
     notes: tuple[str, ...] = ()
     nearer = sum(distance < nearest for distance in distances) / len(distances)
     if nearer > 0.5:
@@ -205,21 +218,26 @@ def changed_text(text: str, settings: Mapping[str, str]) -> str:
 
     Raises ConfigError when the changed text is no valid configuration, ValueError when a key is not there.
     """
-    lines, section, left = text.splitlines(keepends=True), "", dict(settings)
+    lines, sections = text.splitlines(keepends=True), [""]
+    left = {_PLACES[key]: value for key, value in settings.items()}
     for place, line in enumerate(lines):
-        head = re.match(r"(\w+):", line)
-        section = head[1] if head else section
-        found = re.match(r"(  (\w+): *)([^\s#]+)(.*)", line, re.DOTALL)
-        if found and found[2] in left and _SECTIONS[found[2]] == section:
-            value, rest = left.pop(found[2]), found[4]
-            gap = len(found[3]) - len(value)
+        head = re.match(r"((?:  )*)(\w+): *(#|$)", line)
+        if head:
+            sections = [*sections[: len(head[1]) // 2], head[2]]
+        found = re.match(r"((  )+(\w+): *)([^\s#]+)(.*)", line, re.DOTALL)
+        depth = 0 if found is None else (len(found[1]) - len(found[1].lstrip())) // 2
+        key = () if found is None else (*sections[:depth], found[3])
+        if found and key in left:
+            value, rest = left.pop(key), found[5]
+            gap = len(found[4]) - len(value)
             if gap > 0:
                 rest = " " * gap + rest
             elif gap < 0 and rest.startswith(" " * (1 - gap)):
                 rest = rest[-gap:]  # the comment stays in its column
             lines[place] = f"{found[1]}{value}{rest}"
     if left:
-        raise ValueError(f"the configuration has no {', '.join(sorted(left))} in its place")
+        names = sorted(".".join(key) for key in left)
+        raise ValueError(f"the configuration has no {', '.join(names)} in its place")
     changed = "".join(lines)
     parse_config(changed, "the proposed configuration")
     return changed
@@ -236,4 +254,6 @@ def difference(name: str, text: str, settings: Mapping[str, str]) -> str:
 def _equal(text: str, key: str, value: str) -> bool:
     """Return whether the file has this value already, however it is written."""
     content = parse_config(text, "the configuration").model_dump(mode="json")
-    return Decimal(str(content[_SECTIONS[key]][key])) == Decimal(value)
+    for name in _PLACES[key]:
+        content = content[name]
+    return Decimal(str(content)) == Decimal(value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from neo_engine.calibration.adverse import Adverse, Hour, adverse, clock
 from neo_engine.calibration.check import FIT_P_MIN, Outside, Shape, missing, out_of_sample, shape
 from neo_engine.calibration.evidence import Evidence
+from neo_engine.calibration.glft import glft_steps, propose_glft
 from neo_engine.calibration.hazard import Calibrated, Interval, by_blocks, calibrate
 from neo_engine.calibration.offset import Target, steps
 from neo_engine.calibration.propose import Proposal, nearest_seen, propose
@@ -106,11 +108,16 @@ def calibration(evidence: Evidence, target: Target, config: Config) -> Result:
     curve = fits = outside = proposal = None
     cautions: tuple[str, ...] = ()
     if calibrated is not None and not lacking:
-        found = steps(evidence, config)
+        is_glft = config.strategy.model == "glft"
+        found = glft_steps(evidence, config, calibrated.fit) if is_glft else steps(evidence, config)
         nearest = nearest_seen(evidence)
         fits = shape(blocks, calibrated, reaches=bool(evidence.reaches))
         outside = out_of_sample(evidence, found, target, nearest)
-        proposal = propose(evidence, calibrated, rows, found, target, config=config)
+        if is_glft:  # no offset is chosen
+            outside = None if outside is None else replace(outside, offset=None, share=None)
+            proposal = propose_glft(evidence, calibrated, rows, found, target, config=config)
+        else:
+            proposal = propose(evidence, calibrated, rows, found, target, config=config)
         cautions = _cautions(fits, outside, target)
         curve = _curve(calibrated)
     return Result(

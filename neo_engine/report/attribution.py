@@ -2,7 +2,8 @@
 
 All amounts in RLUSD; gains are positive, costs negative. M is the mark. A fill of x XRP has the sign s (+1
 for a buy, -1 for a sale), the offers' own amount r, the change q of the trust line, the mid m of its ledger
-and the mid h some ledgers later (HORIZON_LEDGERS; M where the session has no mid so late). Then
+and the mid h HORIZON_LEDGERS later. Where its markout has no mid (markouts.py) h is the next one, and M after
+the last: a sum cannot leave a fill out. Then
 
     q + s x M  =  s (x m - r)  +  s x (h - m)  +  s x (M - h)  +  (q + s r)
                   spread          adverse         drift           rounding or transfer fee

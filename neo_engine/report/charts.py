@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -45,10 +46,10 @@ INK = {
 POINTS = 700  # of a series: more than the pixels of a panel
 SIZE = (5.4, 2.7)  # inches; at 72 units an inch about as wide as a phone's screen
 GATES_SHOWN = 8
-FEW_FILLS = 150
+FEW_FILLS, MANY_FILLS = 150, 600  # up to here their marks are large, up to here middling
 FEW_POINTS = 60  # up to here each value gets a dot
 MOST_LABELS = 6  # of a time axis
-_FONT = 10.5  # on a phone a unit is about a pixel
+FONT = 10.5  # on a phone a unit is about a pixel
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,8 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     svg: str
 
 
-def _figure(height: float = SIZE[1]) -> tuple[Figure, Axes]:
+def new_panel(height: float = SIZE[1]) -> tuple[Figure, Axes]:
+    """Return an empty drawing; height: in inches."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -68,7 +70,7 @@ def _figure(height: float = SIZE[1]) -> tuple[Figure, Axes]:
     figure.patch.set_alpha(0)
     axis: Any = figure.subplots()
     axis.patch.set_alpha(0)
-    axis.tick_params(colors=INK["dim"], labelsize=_FONT)
+    axis.tick_params(colors=INK["dim"], labelsize=FONT)
     axis.grid(True, color=INK["line"], linewidth=0.6)
     axis.set_axisbelow(True)
     axis.yaxis.label.set_color(INK["dim"])
@@ -85,7 +87,7 @@ _IDLE_IDS = re.compile(r' id="(?:figure|axes|patch|line2d|text|matplotlib|xtick|
 _DIGITS = re.compile(r"(\d+\.\d)\d+(?=[^<>]*>)")
 
 
-def _svg(figure: Figure, name: str, label: str) -> str:
+def svg_of(figure: Figure, name: str, label: str) -> str:
     """Return the drawing as an SVG element; name: makes its ids its own. label: what a reader hears."""
     matplotlib: Any = import_module("matplotlib")
     buffer = io.StringIO()
@@ -102,9 +104,10 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     return re.sub(r"\n\s*", "\n", text).strip()
 
 
-def _legend(axis: Axes, columns: int = 4) -> None:
+def legend(axis: Axes, columns: int = 4) -> None:
+    """Put the names above the drawing, where they can cover nothing."""
     shown = axis.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=_FONT,
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=FONT,
         borderaxespad=0.1, handlelength=1.4, columnspacing=1.0, labelcolor=INK["ink"],
     )  # fmt: skip
     shown.set_in_layout(True)
@@ -120,12 +123,14 @@ def time_axis(axis: Axes, series: list[list[Point]]) -> None:
     plots.time_axis(axis, series, MOST_LABELS)
 
 
-def _zero(axis: Axes) -> None:
+def zero_line(axis: Axes) -> None:
+    """Draw the line that parts gains from losses."""
     axis.axhline(0, color=INK["dim"], linewidth=0.9)
 
 
 def _marks(axis: Axes, buys: list[Point], sells: list[Point]) -> None:
-    size = 30 if len(buys) + len(sells) <= FEW_FILLS else 8
+    count = len(buys) + len(sells)
+    size = 30 if count <= FEW_FILLS else 22 if count <= MANY_FILLS else 7
     for points, label, marker, colour in ((buys, "bought", "^", "blue"), (sells, "sold", "v", "red")):
         if points:
             axis.scatter(
@@ -135,99 +140,105 @@ def _marks(axis: Axes, buys: list[Point], sells: list[Point]) -> None:
 
 
 def _profit(holdings: Holdings, quote: str) -> Figure:
-    figure, axis = _figure()
-    _zero(axis)
+    figure, axis = new_panel()
+    zero_line(axis)
     line(axis, holdings.profit, "P&L", color=INK["violet"], linewidth=1.3)
-    axis.set_ylabel(quote, fontsize=_FONT)
+    axis.set_ylabel(quote, fontsize=FONT)
     time_axis(axis, [holdings.profit])
     return figure
 
 
 def _prices(market: Market, quote: str) -> Figure:
-    figure, axis = _figure()
+    figure, axis = new_panel()
     line(axis, market.mid, "mid", color=INK["ink"], linewidth=1.0)
     line(axis, market.anchor, "anchor", color=INK["violet"], linewidth=0.9, linestyle=(0, (4, 2)))
     _marks(axis, market.buys, market.sells)
-    axis.set_ylabel(f"{quote} per XRP", fontsize=_FONT)
+    axis.set_ylabel(f"{quote} per XRP", fontsize=FONT)
     axis.ticklabel_format(axis="y", useOffset=False, style="plain")
-    _legend(axis)
+    legend(axis)
     time_axis(axis, [market.mid, market.anchor])
     return figure
 
 
 def _quotes(market: Market) -> Figure:
-    figure, axis = _figure()
-    _zero(axis)
+    figure, axis = new_panel()
+    zero_line(axis)
     line(axis, market.our_ask_bps, "our ask", color=INK["orange"], linewidth=0.9, drawstyle=STEPS)
     line(axis, market.our_bid_bps, "our bid", color=INK["sky"], linewidth=0.9, drawstyle=STEPS)
     _marks(axis, market.buys_bps, market.sells_bps)
-    axis.set_ylabel("bps from the mid", fontsize=_FONT)
-    _legend(axis)
+    axis.set_ylabel("bps from the mid", fontsize=FONT)
+    legend(axis)
     time_axis(axis, [market.our_ask_bps, market.our_bid_bps, market.mid])
     return figure
 
 
 def _holding(points: list[Point], limit: float | None, asset: str, colour: str) -> Figure:
-    figure, axis = _figure()
+    figure, axis = new_panel()
     line(axis, points, "held", color=INK[colour], linewidth=1.2, drawstyle=STEPS)
     if limit is not None:
         axis.axhline(limit, color=INK["red"], linewidth=1.0, linestyle=(0, (5, 3)), label=f"limit {limit:g}")
     axis.set_ylim(bottom=min([0.0, *(value for _, value in points)]))
-    axis.set_ylabel(asset, fontsize=_FONT)
-    _legend(axis)
+    axis.set_ylabel(asset, fontsize=FONT)
+    legend(axis)
     time_axis(axis, [points])
     return figure
 
 
 def _drawdown(points: list[Point], limit: float | None) -> Figure:
-    figure, axis = _figure()
+    figure, axis = new_panel()
     line(axis, points, "drawdown", color=INK["red"], linewidth=1.1)
     deepest = max((value for _, value in points), default=0.0)
     if limit is not None and deepest > limit / 4:  # far from it, the limit would flatten the path
         axis.axhline(
             limit, color=INK["dim"], linewidth=1.0, linestyle=(0, (5, 3)), label=f"limit {limit:g} %"
         )
-        _legend(axis)
+        legend(axis)
     axis.set_ylim(bottom=0, top=None if deepest else 1)
-    axis.set_ylabel("%", fontsize=_FONT)
+    axis.set_ylabel("%", fontsize=FONT)
     time_axis(axis, [points])
     return figure
 
 
-def _parts(parts: Attribution, quote: str) -> Figure:
-    told = (
-        ("Spread captured", parts.spread_captured),
-        ("Adverse selection", parts.adverse_selection),
-        ("Fills held on", parts.fills_drift),
-        ("Capital held", parts.hold),
-        ("Fees, rounding", parts.network_fees + parts.transfer_fees + parts.rounding),
-        ("Total", parts.total),
-    )
-    figure, axis = _figure()
-    values = [float(value) for _, value in told]
+def told_parts(parts: Attribution) -> dict[str, Decimal]:
+    """Return the bars of a P&L: its parts by name, and their sum last."""
+    return {
+        "Spread captured": parts.spread_captured,
+        "Adverse selection": parts.adverse_selection,
+        "Fills held on": parts.fills_drift,
+        "Capital held": parts.hold,
+        "Fees, rounding": parts.network_fees + parts.transfer_fees + parts.rounding,
+        "Total": parts.total,
+    }
+
+
+def parts_figure(told: Mapping[str, Decimal], quote: str) -> Figure:
+    """Return bars of amounts by name; the last is their sum."""
+    figure, axis = new_panel()
+    values = [float(value) for value in told.values()]
     places = np.arange(len(told))[::-1]
     colours = [INK["green"] if value >= 0 else INK["red"] for value in values]
     colours[-1] = INK["violet"]
     axis.barh(places, values, color=colours, height=0.62)
     axis.axvline(0, color=INK["dim"], linewidth=0.9)
-    axis.set_yticks(places, [name for name, _ in told])
+    axis.set_yticks(places, list(told))
     axis.tick_params(axis="y", colors=INK["ink"], length=0)
     axis.grid(False, axis="y")
     reach = max(map(abs, values)) or 1.0
     for place, value in zip(places, values, strict=True):
         axis.text(
-            value + (reach * 0.03 if value >= 0 else -reach * 0.03), place, f"{value:+.4g}",
-            va="center", ha="left" if value >= 0 else "right", fontsize=_FONT, color=INK["ink"],
+            value + (reach * 0.03 if value >= 0 else -reach * 0.03), place, f"{value:+.4g}" if value else "0",
+            va="center", ha="left" if value >= 0 else "right", fontsize=FONT, color=INK["ink"],
         )  # fmt: skip
     low, high = min(0.0, *values), max(0.0, *values)
     axis.set_xlim(low - reach * (0.38 if low < 0 else 0.05), high + reach * (0.38 if high > 0 else 0.05))
-    axis.set_xlabel(quote, fontsize=_FONT)
+    axis.set_xlabel(quote, fontsize=FONT)
     return figure
 
 
-def _markouts(groups: tuple[MarkoutGroup, ...]) -> Figure:
-    figure, axis = _figure()
-    _zero(axis)
+def markout_figure(groups: tuple[MarkoutGroup, ...]) -> Figure:
+    """Return the mean markouts of all fills and of each side, with their intervals."""
+    figure, axis = new_panel()
+    zero_line(axis)
     looks = {"all": ("violet", "o"), "buy": ("blue", "^"), "sell": ("red", "v")}
     for group in groups:
         look = looks.get(group.name) if group.group in ("all", "side") else None
@@ -243,21 +254,21 @@ def _markouts(groups: tuple[MarkoutGroup, ...]) -> Figure:
             elinewidth=0.9, capsize=2, label=f"{group.name} ({group.fills:,})",
         )  # fmt: skip
     axis.set_xticks(range(len(groups[0].markouts)), [str(one.ledgers) for one in groups[0].markouts])
-    axis.set_xlabel("ledgers after the fill", fontsize=_FONT)
-    axis.set_ylabel("bps", fontsize=_FONT)
-    _legend(axis)
+    axis.set_xlabel("ledgers after the fill", fontsize=FONT)
+    axis.set_ylabel("bps", fontsize=FONT)
+    legend(axis)
     return figure
 
 
 def _touch(summary: SessionSummary) -> Figure:
-    figure, axis = _figure()
+    figure, axis = new_panel()
     for shift, side, colour in zip((-0.2, 0.2), summary.touch, ("sky", "orange"), strict=True):
         shares = [100 * count / side.measured_ticks if side.measured_ticks else 0 for count in side.buckets]
         axis.bar(np.arange(len(shares)) + shift, shares, width=0.38, color=INK[colour], label=side.side)
     axis.set_xticks(range(len(TOUCH_BUCKETS)), [f"{name} bps" for name in TOUCH_BUCKETS])
     axis.grid(False, axis="x")
-    axis.set_ylabel("% of ticks", fontsize=_FONT)
-    _legend(axis)
+    axis.set_ylabel("% of ticks", fontsize=FONT)
+    legend(axis)
     return figure
 
 
@@ -266,10 +277,10 @@ def _gates(spans: tuple[Span, ...], whole: list[Point]) -> Figure:
     for span in spans:
         ticks[span.name] = ticks.get(span.name, 0) + span.ticks
     names = sorted(ticks, key=lambda name: (-ticks[name], name))[:GATES_SHOWN]
-    figure, axis = _figure(0.9 + 0.27 * max(len(names), 3))
+    figure, axis = new_panel(0.9 + 0.27 * max(len(names), 3))
     seconds = max((whole[-1][0] - whole[0][0]) if whole else 1, 1)
     thinnest = seconds / 300  # a stretch of one tick is still seen
-    colours = {"bid": "sky", "ask": "orange", "both": "red"}
+    colours = {"bid": "sky", "ask": "orange", "both": "violet"}
     for span in spans:
         if span.name not in names:
             continue
@@ -277,7 +288,7 @@ def _gates(spans: tuple[Span, ...], whole: list[Point]) -> Figure:
         axis.broken_barh(
             [(day_of(start), max(end - start, thinnest) / 86_400)],
             (len(names) - 1 - names.index(span.name) - 0.35, 0.7),
-            facecolors=INK[colours.get(span.side, "red")],
+            facecolors=INK[colours.get(span.side, "violet")],
         )
     axis.set_yticks(range(len(names)), names[::-1])
     axis.tick_params(axis="y", colors=INK["ink"], length=0)
@@ -317,7 +328,7 @@ def panels(summary: SessionSummary, data: SessionData) -> tuple[Panel, ...]:
             parts is not None,
             "Where it came from",
             "Parts of the P&L; they sum to it exactly.",
-            lambda: _parts(parts, quote) if parts is not None else _figure()[0],
+            lambda: parts_figure({} if parts is None else told_parts(parts), quote),
         ),
         (priced, "Price and fills", "The book's mid, the anchor, our fills.", lambda: _prices(market, quote)),
         (
@@ -330,7 +341,7 @@ def panels(summary: SessionSummary, data: SessionData) -> tuple[Panel, ...]:
             groups[0].fills > 0,
             "Markouts",
             "The mid after our fills against their own price; bars are 95 % intervals. Positive is good.",
-            lambda: _markouts(groups),
+            lambda: markout_figure(groups),
         ),
         (
             any(side.measured_ticks for side in summary.touch),
@@ -349,12 +360,12 @@ def panels(summary: SessionSummary, data: SessionData) -> tuple[Panel, ...]:
         (
             bool(summary.risk.spans),
             "Gates",
-            "When a gate closed the bid (light blue), the ask (orange) or both (red).",
+            "When a gate closed the bid (light blue), the ask (orange) or both (violet).",
             lambda: _gates(summary.risk.spans, holdings.xrp),
         ),
     ]
     return tuple(
-        Panel(title=title, caption=caption, svg=_svg(draw(), title, title))
+        Panel(title=title, caption=caption, svg=svg_of(draw(), title, title))
         for shown, title, caption, draw in wanted
         if shown
     )

@@ -15,7 +15,6 @@ from neo_engine.domain.errors import StateError, UsageError
 from neo_engine.domain.number import EXACT, parse_number
 from neo_engine.report.model import SessionLine
 
-LATEST = "latest"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?)?Z?")
 
 
@@ -36,22 +35,6 @@ def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if own and connection.in_transaction:
             connection.rollback()
-
-
-def resolve_session(connection: sqlite3.Connection, session: str | int) -> int:
-    """Return the id of `session`: a number, its text, or `latest`. Raises UsageError if there is none."""
-    first, last = connection.execute("SELECT MIN(session_id), MAX(session_id) FROM sessions").fetchone()
-    if last is None:
-        raise UsageError("the database holds no session yet; run one first: python run_paper_session.py")
-    if session == LATEST:
-        return int(last)
-    if not re.fullmatch(r"\d{1,18}", str(session)):
-        raise UsageError(f"session {session!r}: give a number or {LATEST}; --list shows the sessions")
-    if not connection.execute("SELECT 1 FROM sessions WHERE session_id = ?", (int(session),)).fetchone():
-        raise UsageError(
-            f"session {session}: not in this database, which holds {first} to {last}; --list shows them"
-        )
-    return int(session)
 
 
 #: The last tick of a session is its number of ticks, counted from 1; it is found by its key.

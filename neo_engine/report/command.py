@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, TextIO
 from neo_engine.domain.errors import NeoError, StateError, UsageError
 from neo_engine.domain.halt import EXIT_OK, EXIT_SIGINT, EXIT_STARTUP, EXIT_USAGE
 from neo_engine.report import render_text
-from neo_engine.report.choose import LATEST, between, list_sessions, one_moment, resolve_session
+from neo_engine.report.choose import between, list_sessions, one_moment
 from neo_engine.report.files import write_file
-from neo_engine.report.section import Section
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly, which_session
 
 if TYPE_CHECKING:
     from neo_engine.report.data import SessionData
@@ -118,25 +117,11 @@ def _write_csv(
     return written
 
 
-def _tables(
-    sections: tuple[Section, ...], title: str, args: argparse.Namespace, stdout: TextIO
-) -> list[Path]:
-    """Print tables, unless JSON is wanted, and write them as a page where that is."""
-    if not args.json:
-        render_text.print_sections(sections, stdout)
-    if args.html is None:
-        return []
-    from neo_engine.report import html
-
-    write_file(args.html, html.tables_page(title, sections).encode("utf-8"))
-    return [args.html]
-
-
 def _one(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextIO) -> list[Path]:
     from neo_engine.report.summary import summarize_with_data
 
     with one_moment(connection):
-        summary, data = summarize_with_data(connection, resolve_session(connection, args.session))
+        summary, data = summarize_with_data(connection, which_session(connection, args.session))
         written = _write_extras(connection, summary, data, args)
     if args.json:
         stdout.write(render_text.summary_json(summary) + "\n")
@@ -146,32 +131,49 @@ def _one(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextI
 
 
 def _many(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextIO) -> list[Path]:
-    from neo_engine.report.several import several_json, several_sections, together
+    from neo_engine.report.several import several_json, several_sections, together_with_courses
     from neo_engine.report.summary import summarize_with_data
 
     written: list[Path] = []
     with one_moment(connection):
         session_ids = between(connection, args.first, args.last)
-        found = together(connection, session_ids)
+        found, courses = together_with_courses(connection, session_ids)
         for session_id in session_ids if args.csv is not None else ():
             summary, data = summarize_with_data(connection, session_id)
             written += _write_csv(connection, summary, data, args.csv / f"session_{session_id}")
     if args.json:
         stdout.write(render_text.as_json(several_json(found)) + "\n")
-    title = f"NEO sessions {session_ids[0]} to {session_ids[-1]}"
-    return written + _tables(several_sections(found), title, args, stdout)
+    else:
+        render_text.print_sections(several_sections(found), stdout)
+    if args.html is not None:
+        from neo_engine.report import charts_many, html
+
+        title = f"NEO sessions {session_ids[0]} to {session_ids[-1]}"
+        drawn = charts_many.several_panels(found, courses)
+        text = html.many_page(title, several_sections(found), drawn, html.many_tiles(found))
+        write_file(args.html, text.encode("utf-8"))
+        written.append(args.html)
+    return written
 
 
 def _compare(connection: sqlite3.Connection, args: argparse.Namespace, stdout: TextIO) -> list[Path]:
-    from neo_engine.report.compare import compare_sections, compare_sessions
+    from neo_engine.report.compare import compare_sections, compare_with_courses
 
     with one_moment(connection):
-        session_ids = [resolve_session(connection, one) for one in args.compare]
-        found = compare_sessions(connection, session_ids)
+        session_ids = [which_session(connection, one) for one in args.compare]
+        found, courses = compare_with_courses(connection, session_ids)
     if args.json:
         stdout.write(render_text.as_json({"comparison": render_text.builtins(found)}) + "\n")
+    else:
+        render_text.print_sections(compare_sections(found), stdout)
+    if args.html is None:
+        return []
+    from neo_engine.report import charts_many, html
+
     title = f"NEO sessions {', '.join(map(str, session_ids))} beside each other"
-    return _tables(compare_sections(found), title, args, stdout)
+    drawn = charts_many.comparison_panels(found, courses)
+    write_file(args.html, html.many_page(title, compare_sections(found), drawn).encode("utf-8"))
+    return [args.html]
 
 
 def _report(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> None:

@@ -23,9 +23,9 @@ from decimal import Decimal
 import msgspec
 import numpy as np
 
-from neo_engine.report.accounts import XRP
-from neo_engine.report.columns import Columns, Floats, Numbers
-from neo_engine.report.data import SessionData, read_session
+from neo_engine.report.columns import Floats, Numbers
+from neo_engine.report.courses import Course, course_of, gains_of_holding
+from neo_engine.report.data import SessionData, quote_symbol_of, read_session
 from neo_engine.report.markouts import LEDGERS, marked, rounded
 from neo_engine.report.section import NONE, Section
 from neo_engine.report.touch import WITHIN_BPS, distances
@@ -37,7 +37,6 @@ SEED = 20_260_101
 _CHUNK = 1_000_000  # numbers drawn at a time
 _HOUR = 3_600
 _WITHIN = int(WITHIN_BPS * 10_000)
-_SIGNS = {"opening": 1.0, "deposit": 1.0, "withdrawal": -1.0}
 Blocks = dict[str, tuple[Floats, Floats]]
 
 #: Figures, as ratios: what is divided by what.
@@ -122,18 +121,6 @@ def differing(configs: Sequence[str]) -> tuple[ConfigKey, ...]:
     )
 
 
-def _capital_xrp(connection: sqlite3.Connection, columns: Columns) -> Floats:
-    """Return the XRP of capital (no fills) in each tick."""
-    held = np.zeros(len(columns.ticks))
-    for tick, kind, amount in connection.execute(
-        "SELECT COALESCE(tick, 0), kind, CAST(amount AS REAL) FROM capital_events "
-        "WHERE session_id = ? AND status = 'applied' AND asset = ?",
-        (columns.session_id, XRP),
-    ):
-        held[np.searchsorted(columns.ticks.tick, tick) :] += _SIGNS[kind] * amount
-    return held
-
-
 def _sums(starts: Numbers, places: Numbers, values: Floats) -> Floats:
     """Return the sum of `values` by block; places: the tick of each."""
     total = np.zeros(len(starts))
@@ -156,8 +143,7 @@ def blocks_of(connection: sqlite3.Connection, data: SessionData) -> Blocks:
         return np.nan_to_num(np.diff(values, prepend=values[:1]))
 
     gain = np.where(np.isnan(ticks.mark), 0.0, ticks.profit)
-    held = _capital_xrp(connection, columns)
-    hold = np.concatenate(([0.0], held[:-1])) * steps(ticks.mark)
+    hold = gains_of_holding(connection, columns)
     hours = _sums(starts, every, steps(ticks.at.astype(np.float64))) / _HOUR
     made = np.minimum(np.searchsorted(ticks.tick, fills.tick), count - 1)
     one = marked(columns, fills)
@@ -228,8 +214,16 @@ def difference(session_id: int, base: Blocks, other: Blocks, name: str) -> Diffe
 
 def compare_sessions(connection: sqlite3.Connection, session_ids: Sequence[int]) -> Comparison:
     """Return sessions beside each other, all against the first. Raises as `summarize` does."""
+    return compare_with_courses(connection, session_ids)[0]
+
+
+def compare_with_courses(
+    connection: sqlite3.Connection, session_ids: Sequence[int]
+) -> tuple[Comparison, tuple[Course, ...]]:
+    """Return sessions beside each other and what can be drawn of each. Raises as `summarize` does."""
     rows: list[sqlite3.Row] = []
     blocks: list[Blocks] = []
+    courses: list[Course] = []
     for session_id in session_ids:
         rows.append(
             connection.execute(
@@ -237,9 +231,11 @@ def compare_sessions(connection: sqlite3.Connection, session_ids: Sequence[int])
                 (session_id,),
             ).fetchone()
         )
-        blocks.append(blocks_of(connection, read_session(connection, session_id, "")))
+        data = read_session(connection, session_id, quote_symbol_of(connection, session_id))
+        blocks.append(blocks_of(connection, data))
+        courses.append(course_of(connection, data))
     base = blocks[0]
-    return Comparison(
+    comparison = Comparison(
         session_ids=tuple(session_ids),
         hypotheses=tuple(row["hypothesis"] for row in rows),
         recordings=tuple(row["recording"] for row in rows),
@@ -259,6 +255,7 @@ def compare_sessions(connection: sqlite3.Connection, session_ids: Sequence[int])
             for name, title in FIGURES.items()
         ),
     )
+    return comparison, tuple(courses)
 
 
 def _verdict(one: Difference) -> str:
@@ -268,7 +265,11 @@ def _verdict(one: Difference) -> str:
 
 
 def _shown(value: Decimal | None) -> str:
-    return NONE if value is None else f"{value:+.3f}"
+    return NONE if value is None else f"{value:+,.3f}"
+
+
+def _plain(value: Decimal | None) -> str:
+    return NONE if value is None else f"{value:,.3f}"
 
 
 def compare_sections(found: Comparison) -> tuple[Section, ...]:
@@ -299,8 +300,8 @@ def compare_sections(found: Comparison) -> tuple[Section, ...]:
             rows.append(
                 (
                     figure.title,
-                    _shown(figure.base),
-                    _shown(one.value),
+                    _plain(figure.base),
+                    _plain(one.value),
                     _shown(one.difference),
                     interval,
                     _verdict(one),

@@ -22,6 +22,12 @@ class SessionData(msgspec.Struct, frozen=True, kw_only=True):
     quote_symbol: str
 
 
+def quote_symbol_of(connection: sqlite3.Connection, session_id: int) -> str:
+    """Return what the session's prices are in."""
+    (pair,) = connection.execute("SELECT pair FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+    return str(pair).partition("/")[2] or "RLUSD"
+
+
 def read_session(connection: sqlite3.Connection, session_id: int, quote_symbol: str) -> SessionData:
     """Return the columns of a session. Raises ValueError or StateError for what cannot be read."""
     return SessionData(

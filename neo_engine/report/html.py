@@ -5,6 +5,7 @@ The page holds no script and loads nothing. Every text that comes from the datab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
@@ -13,14 +14,19 @@ import msgspec
 
 from neo_engine.domain.number import NEAREST
 from neo_engine.report.charts import Panel
+from neo_engine.report.measures import Markout
 from neo_engine.report.model import SessionSummary
 from neo_engine.report.section import NONE, Section, bps, pct
-from neo_engine.report.sections import Chapter, agreement_lines, chapters, reconciliation_lines
+from neo_engine.report.sections import Chapter, agreement_lines, chapters, reconciliation_lines, still_open
+from neo_engine.report.several import Several
 from neo_engine.report.style_sheet import STYLE
 
 _THREE, _ONE = Decimal("0.001"), Decimal("0.1")
-_WIDE_COLUMNS, _WIDE_TEXTS = 7, 3  # tables with so many columns, or so many of text, take the whole width
+_WIDE_COLUMNS, _WIDE_TEXTS = 6, 3  # tables with so many columns, or so many of text, take the whole width
+_SHORT = 22  # characters of a text that is not broken: a time, a name, a code
+_PAIR = re.compile(r"[\w-]+=\S+ \w+,?")  # of a reconciliation line
 _PLANNED = "duration_elapsed"
+_SUMS = ("Total", "all")  # rows that begin so sum up the others
 _BAD = ("ERROR", "Report against engine: NOT")
 
 
@@ -50,12 +56,7 @@ def tiles(summary: SessionSummary) -> tuple[Tile, ...]:
     measured = sum(side.measured_ticks for side in summary.touch)
     markout = next(one for one in summary.execution.markouts[0].markouts if one.ledgers == 15)
     fall = summary.risk.drawdown
-    reason = facts.halt_reason or ("not closed" if not facts.ended else NONE)
-    interval = (
-        "no fill with a mid so late"
-        if markout.ci_low_bps is None
-        else f"{bps(markout.ci_low_bps)} to {bps(markout.ci_high_bps)} (95 %)"
-    )
+    reason = facts.halt_reason or (NONE if facts.ended else "running" if facts.running else "not closed")
     return (
         Tile(name="P&L", value=_money(total), beside=quote, mood=_mood(total)),
         Tile(name="Trading, beyond holding", value=_money(trading), beside=quote, mood=_mood(trading)),
@@ -64,13 +65,13 @@ def tiles(summary: SessionSummary) -> tuple[Tile, ...]:
             value=f"{summary.fills.count:,}",
             beside=f"{summary.fills.volume_xrp.quantize(_ONE):,f} XRP",
         ),
-        Tile(name="Markout, 15 ledgers", value=f"{bps(markout.mean_bps)}", beside=interval),
+        _markout_tile(markout),
         Tile(
             name="Quoting",
             value=pct(summary.uptime.ticks - summary.uptime.none, summary.uptime.ticks),
-            beside=f"of {summary.uptime.ticks:,} ticks",
+            beside=_quoting(summary),
         ),
-        Tile(name="Within 2 bps of the touch", value=pct(within, measured), beside="while an offer stood"),
+        _within_tile(within, measured),
         Tile(
             name="Deepest drawdown",
             value=NONE if fall is None else f"{fall.worst_pct.quantize(_THREE):f} %",
@@ -79,18 +80,34 @@ def tiles(summary: SessionSummary) -> tuple[Tile, ...]:
         Tile(
             name="Ended",
             value=reason,
-            beside=facts.halt_meaning or "it still runs, or its process died",
-            mood="" if reason == _PLANNED else "down",
+            beside=facts.halt_meaning or still_open(facts),
+            mood="" if reason == _PLANNED or facts.running else "down",
         ),
     )
 
 
+def _quoting(summary: SessionSummary) -> str:
+    """Return of how many ticks, and what closed quoting most where it was closed half of the time."""
+    of = f"of {summary.uptime.ticks:,} ticks"
+    most = max(summary.execution.closures, key=lambda one: one.ticks, default=None)
+    closed = most is not None and 2 * summary.uptime.none >= summary.uptime.ticks
+    return f"{of}; most closed by {most.name}" if most is not None and closed else of
+
+
 def _cells(section: Section, texts: tuple[str, ...], tag: str) -> str:
     cells = (
-        f'<{tag} class="{"t" if index < section.left else "n"}">{escape(text)}</{tag}>'
+        f'<{tag} class="{_kind(section, index, text)}">{escape(text)}</{tag}>'
         for index, text in enumerate(texts)
     )
-    return f"<tr>{''.join(cells)}</tr>"
+    kind = ' class="sum"' if tag == "td" and texts[0].partition(" ")[0] in _SUMS else ""
+    return f"<tr{kind}>{''.join(cells)}</tr>"
+
+
+def _kind(section: Section, index: int, text: str) -> str:
+    """Return the classes of a cell: a number, a text, a short one, or a sentence."""
+    if index >= section.left:
+        return "n"
+    return "t d" if index == section.detail else "t s" if len(text) <= _SHORT else "t"
 
 
 def table(section: Section) -> str:
@@ -125,10 +142,13 @@ def _panel(one: Panel) -> str:
 
 
 def _verdict(summary: SessionSummary) -> str:
-    lines = (*agreement_lines(summary), *reconciliation_lines(summary))
-    return "\n".join(
-        f'<p class="{"bad" if line.startswith(_BAD) else "told"}">{escape(line)}</p>' for line in lines
-    )
+    facts, lines = summary.facts, []
+    if facts.halt_reason and facts.halt_reason != _PLANNED:
+        lines.append(f'<p class="bad">Halted: {escape(facts.halt_detail or facts.halt_reason)}</p>')
+    for line in (*agreement_lines(summary), *reconciliation_lines(summary)):
+        text = _PAIR.sub(r'<span class="s">\g<0></span>', escape(line))
+        lines.append(f'<p class="{"bad" if line.startswith(_BAD) else "told"}">{text}</p>')
+    return "\n".join(lines)
 
 
 def document(title: str, body: str) -> str:
@@ -141,9 +161,78 @@ def document(title: str, body: str) -> str:
     )
 
 
-def tables_page(title: str, sections: Sequence[Section]) -> str:
-    """Return a page of tables alone."""
-    return document(title, "\n".join(table(section) for section in sections))
+def many_page(
+    title: str, sections: Sequence[Section], panels: Sequence[Panel], heads: Sequence[Tile] = ()
+) -> str:
+    """Return a page about more than one session: figures, drawings, tables."""
+    parts = [f'<div class="tiles">{"".join(_tile(one) for one in heads)}</div>'] if heads else []
+    if panels:
+        drawn = "\n".join(_panel(one) for one in panels)
+        parts.append(f'<div class="panels">\n{drawn}\n</div>')
+    tables = "\n".join(table(section) for section in sections)
+    parts.append(f'<h2>Figures</h2>\n<div class="tables">\n{tables}\n</div>')
+    return document(title, "\n".join(parts))
+
+
+def many_tiles(several: Several) -> tuple[Tile, ...]:
+    """Return what a reader wants to know first of many sessions."""
+    total, hold = several.parts["total"], several.parts["hold"]
+    summaries, quote = several.sessions, several.sessions[0].facts.quote_symbol
+    ticks = sum(one.uptime.ticks for one in summaries)
+    idle = sum(one.uptime.none for one in summaries)
+    planned = sum(one.facts.halt_reason == _PLANNED for one in summaries)
+    measured = sum(side.measured_ticks for one in summaries for side in one.touch)
+    within = sum(side.within_2bps for one in summaries for side in one.touch)
+    falls = [one.risk.drawdown.worst_pct for one in summaries if one.risk.drawdown is not None]
+    agrees = {True: "equal", False: "NOT EQUAL", None: NONE}[several.agrees]
+    markout = next(one for one in several.markouts[0].markouts if one.ledgers == 15)
+    return (
+        Tile(
+            name="P&L", value=_money(total), beside=f"{quote}, {len(summaries)} sessions", mood=_mood(total)
+        ),
+        Tile(
+            name="Trading, beyond holding",
+            value=_money(total - hold),
+            beside=quote,
+            mood=_mood(total - hold),
+        ),
+        Tile(
+            name="Fills",
+            value=f"{several.fills:,}",
+            beside=f"{several.volume_xrp.quantize(_ONE):,f} XRP",
+        ),
+        _markout_tile(markout),
+        Tile(name="Quoting", value=pct(ticks - idle, ticks), beside=f"of {ticks:,} ticks"),
+        _within_tile(within, measured),
+        Tile(
+            name="Deepest drawdown",
+            value=f"{max(falls).quantize(_THREE):f} %" if falls else NONE,
+            beside="of one session",
+        ),
+        Tile(
+            name="Ended as planned",
+            value=f"{planned} of {len(summaries)}",
+            beside=f"report against engine: {agrees}",
+            mood="" if planned == len(summaries) and several.agrees is not False else "down",
+        ),
+    )
+
+
+def _within_tile(within: int, measured: int) -> Tile:
+    return Tile(
+        name="Within 2 bps of the touch",
+        value=pct(within, measured) if measured else NONE,
+        beside="while an offer stood" if measured else "no offer stood beside others",
+    )
+
+
+def _markout_tile(one: Markout) -> Tile:
+    interval = f"{bps(one.ci_low_bps)} to {bps(one.ci_high_bps)} (95 %)"
+    if one.ci_low_bps is None:
+        interval = "of one fill" if one.count else "no fill with a mid then"
+    return Tile(
+        name="Markout, 15 ledgers", value=f"{bps(one.mean_bps)} bps" if one.count else NONE, beside=interval
+    )
 
 
 def page(summary: SessionSummary, panels: Sequence[Panel]) -> str:

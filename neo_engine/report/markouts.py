@@ -1,10 +1,16 @@
 """Markouts: what the mid did after our fills.
 
-    markout_bps(n) = s x (mid of the first market from n ledgers after the fill on - p) x 10000 / p
+    markout_bps(n) = s x (mid of the ledger n after the fill's / p - 1) x 10000
 
 p: the fill's own price; s: +1 for a buy, -1 for a sale. Positive: the market went our way, or not far enough
-against us to eat the spread. A fill near the end of a session has no market so late and does not count there.
-The interval takes fills for independent of each other; those of one sweep are not, so it is too narrow then.
+against us to eat the spread. It is the view v_markouts, fill by fill and bit by bit.
+
+1. Of the price that was traded at, not of a mid: the markout is the return of the trade, every fill has a
+   price, and at n = 0 it would be the spread captured but for that base.
+2. The ledger exactly n later, or none: where it is missing (the session had ended, the feed had a gap) or had
+   no mid, the fill has no markout at n and does not count there. A later ledger in its place would give the
+   move of a longer time than n, most of all where ledgers were lost because much happened.
+3. The interval takes fills for independent; those of one sweep are not, so it is too narrow then.
 
 Groups: all fills, each side, three sizes (a third of the fills each, by the XRP filled), each hour of the
 day (UTC).
@@ -105,19 +111,22 @@ def load_fills(connection: sqlite3.Connection, session_id: int) -> Fills:
 
 
 def markout_bps(sign: Floats, price: Floats, later: Floats) -> Floats:
-    """Return the markouts in bps of the fills' own prices; positive is good for us."""
-    return sign * (later - price) * 10_000 / price
+    """Return the markouts in bps of the fills' own prices; positive is good for us.
+
+    In the order in which the view v_markouts calculates, so that not even the last bit differs.
+    """
+    return sign * (later / price - 1) * 10_000
 
 
-def mids_after(columns: Columns, ledgers: Numbers, horizon: int) -> Floats:
-    """Return for each ledger the first mid from `horizon` ledgers later on, NaN where there is none."""
+def mids_later(columns: Columns, ledgers: Numbers, horizon: int) -> Floats:
+    """Return for each ledger the mid of the one `horizon` later, NaN where that was not seen or had none."""
     mid = columns.markets.mid
     seen = np.flatnonzero(~np.isnan(mid))
     if not len(seen):
         return np.full(len(ledgers), np.nan)
-    at = np.searchsorted(columns.market_ledger[seen], ledgers + horizon)
-    found = mid[seen[np.minimum(at, len(seen) - 1)]]
-    return np.where(at < len(seen), found, np.nan)
+    known, wanted = columns.market_ledger[seen], ledgers + horizon
+    at = np.minimum(np.searchsorted(known, wanted), len(seen) - 1)
+    return np.where(known[at] == wanted, mid[seen[at]], np.nan)
 
 
 def _markout(ledgers: int, values: Floats) -> Markout:
@@ -154,7 +163,7 @@ def marked(columns: Columns, fills: Fills) -> Marked:
         hour=fills.at % _DAY // _HOUR,
         captured_bps=fills.captured_bps,
         later_bps=tuple(
-            markout_bps(fills.sign, fills.price, mids_after(columns, fills.ledger, n)) for n in LEDGERS
+            markout_bps(fills.sign, fills.price, mids_later(columns, fills.ledger, n)) for n in LEDGERS
         ),
     )
 

@@ -27,7 +27,8 @@ def share_pct(count: int, total: int) -> Decimal:
 class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Who, what and when. Times are UTC ISO-8601; None where the session has not got there yet.
 
-    ended: the engine closed the session. Without it the session runs, or its process died.
+    ended: the engine closed the session. running: a living process writes it now; None where its lock file
+    cannot be read. Neither: its process died.
     ticks: rows of `ticks`, counted, and of them by kind (ledger, silence, fault). pruned: when and how much
     of the session's details was removed; None while they are whole.
     """
@@ -47,6 +48,7 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     ended_at: str | None
     ended: bool
+    running: bool | None
     market_start: str | None
     market_end: str | None
     first_ledger: int | None

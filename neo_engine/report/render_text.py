@@ -20,7 +20,7 @@ from rich.text import Text
 
 from neo_engine.domain.number import plain
 from neo_engine.report.model import SessionLine, SessionSummary, share_pct
-from neo_engine.report.section import Section
+from neo_engine.report.section import Section, short
 from neo_engine.report.sections import (
     agreement_lines,
     reconciliation_lines,
@@ -68,7 +68,12 @@ def _table(section: Section, fancy: bool) -> Table:
             Text(name), justify="right" if number else "left", no_wrap=number or index == 0, overflow="fold"
         )
     for row in section.rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(
+            *(
+                Text(printable(short(cell) if index == section.detail else cell))
+                for index, cell in enumerate(row)
+            )
+        )
     return table
 
 

@@ -20,13 +20,17 @@ _SIX, _TWO, _ONE = Decimal("0.000001"), Decimal("0.01"), Decimal("0.1")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """One table: `columns` name the cells of a row; the first `left` are text, the others numbers."""
+    """One table: `columns` name the cells of a row; the first `left` are text, the others numbers.
+
+    detail: the column of long sentences, which a terminal cuts and a page shows whole.
+    """
 
     title: str
     columns: tuple[str, ...]
     left: int
     rows: tuple[tuple[str, ...], ...]
     note: str
+    detail: int | None = None
 
 
 def money(value: Decimal | None) -> str:

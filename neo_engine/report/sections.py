@@ -22,7 +22,7 @@ from neo_engine.report.model import (
     TouchSide,
     Uptime,
 )
-from neo_engine.report.section import MAX_REASONS, NONE, Section, bps, money, pct, short
+from neo_engine.report.section import MAX_REASONS, NONE, Section, bps, money, pct
 from neo_engine.report.sections_more import execution_sections, profit_sections, risk_sections
 
 #: Under a session whose details are gone: what its other tables can no longer say.
@@ -35,9 +35,18 @@ def _span(start: str | None, end: str | None) -> str:
     return f"{start or NONE} to {end or NONE}"
 
 
+def still_open(facts: SessionFacts) -> str:
+    """Return why a session has no end."""
+    if facts.running is None:
+        return "it still runs, or its process died (its lock file cannot be read)"
+    if facts.running:
+        return f"process {facts.pid or 'unknown'} writes it now"
+    return "its process died; the next start on this database closes it"
+
+
 def _facts(facts: SessionFacts) -> Section:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts.ticks_by_kind)
-    ended = facts.ended_at or "not closed: it still runs, or its process died"
+    ended = facts.ended_at or f"not closed: {still_open(facts)}"
     halt = NONE if facts.halt_reason is None else f"{facts.halt_reason} ({facts.halt_meaning})"
     pruned = "" if facts.pruned is None else f"Details removed {facts.pruned}; {PRUNED_NOTE}"
     rows = (
@@ -163,7 +172,8 @@ def _orders(orders: OrderStats) -> tuple[Section, ...]:
                 title="Denied, rejected and unknown orders",
                 columns=("Status", "Reason", "Orders"),
                 left=2,
-                rows=tuple((item.status, short(item.reason), f"{item.count:,}") for item in shown),
+                detail=1,
+                rows=tuple((item.status, item.reason, f"{item.count:,}") for item in shown),
                 note=_beyond(len(orders.refusals)),
             )
         )
@@ -239,7 +249,7 @@ def _gates(gates: tuple[GateCount, ...], closures: tuple[Closure, ...], ticks: i
         (
             gate.name,
             gate.side,
-            short(gate.last_detail),
+            gate.last_detail,
             f"{gate.ticks:,}",
             f"{alone[gate.name, gate.side]:,}",
             pct(gate.ticks, ticks),
@@ -250,6 +260,7 @@ def _gates(gates: tuple[GateCount, ...], closures: tuple[Closure, ...], ticks: i
         title="Why there was no quote",
         columns=("Gate", "Side", "Last detail", "Ticks", "Alone", "Share"),
         left=3,
+        detail=2,
         rows=rows,
         note=f"Alone: no other gate closed anything then. {_beyond(len(gates))}".rstrip()
         if gates
@@ -258,22 +269,24 @@ def _gates(gates: tuple[GateCount, ...], closures: tuple[Closure, ...], ticks: i
 
 
 def _faults(items: tuple[NamedCount, ...]) -> Section:
-    rows = tuple((item.name, short(item.last_detail), f"{item.count:,}") for item in items)
+    rows = tuple((item.name, item.last_detail, f"{item.count:,}") for item in items)
     return Section(
         title="Feed faults",
         columns=("Kind", "Last detail", "Faults"),
         left=2,
+        detail=1,
         rows=rows,
         note="" if rows else "No feed faults.",
     )
 
 
 def _findings(items: tuple[NamedCount, ...]) -> Section:
-    rows = tuple((item.name, item.group, short(item.last_detail), f"{item.count:,}") for item in items)
+    rows = tuple((item.name, item.group, item.last_detail, f"{item.count:,}") for item in items)
     return Section(
         title="Reconciliation findings",
         columns=("Finding", "Severity", "Last detail", "Findings"),
         left=3,
+        detail=2,
         rows=rows,
         note="" if rows else "No findings.",
     )

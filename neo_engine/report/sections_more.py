@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from neo_engine.domain.number import NEAREST, plain
 from neo_engine.report.measures import Attribution, Execution, Markout, MarkoutGroup, Risk, Spread
-from neo_engine.report.section import NONE, Section, bps, money, short
+from neo_engine.report.section import NONE, Section, bps, money
 
 SPANS_SHOWN = 12  # of the longest stretches in a table; the JSON form has more
 EVENTS_SHOWN = 15
@@ -227,7 +227,7 @@ def _time_line(risk: Risk) -> tuple[Section, ...]:
     longest = sorted(risk.spans, key=lambda span: (-span.ticks, span.start))[:SPANS_SHOWN]
     if longest:
         rows = tuple(
-            (_clock(one.start), one.name, one.side, short(one.detail), f"{one.ticks:,}")
+            (_clock(one.start), one.name, one.side, one.detail, f"{one.ticks:,}")
             for one in sorted(longest, key=lambda span: (span.start, span.name))
         )
         sections.append(
@@ -235,6 +235,7 @@ def _time_line(risk: Risk) -> tuple[Section, ...]:
                 title="Gates by time",
                 columns=("From (UTC)", "Gate", "Side", "First detail", "Ticks"),
                 left=4,
+                detail=3,
                 rows=rows,
                 note=f"The {len(rows)} longest of {risk.span_count:,} stretches.",
             )
@@ -246,7 +247,8 @@ def _time_line(risk: Risk) -> tuple[Section, ...]:
                 title="Monitors, findings and the end",
                 columns=("At (UTC)", "What", "Severity", "Detail"),
                 left=4,
-                rows=tuple((_clock(one.at), one.what, one.severity, short(one.detail)) for one in shown),
+                detail=3,
+                rows=tuple((_clock(one.at), one.what, one.severity, one.detail) for one in shown),
                 note=f"The last {len(shown)} of {risk.event_count:,}."
                 if risk.event_count > len(shown)
                 else "",

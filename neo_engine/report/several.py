@@ -13,6 +13,7 @@ import msgspec
 
 from neo_engine.domain.number import ZERO
 from neo_engine.report.accounts import EXACT_DIGITS
+from neo_engine.report.courses import Course, course_of
 from neo_engine.report.markouts import Marked, marked, markout_groups, pooled
 from neo_engine.report.measures import MarkoutGroup
 from neo_engine.report.model import SessionSummary
@@ -55,16 +56,25 @@ def _agrees(summaries: Sequence[SessionSummary]) -> bool | None:
 
 def together(connection: sqlite3.Connection, session_ids: Sequence[int]) -> Several:
     """Return the reports of sessions, one at least. Raises as `summarize` does."""
+    return together_with_courses(connection, session_ids)[0]
+
+
+def together_with_courses(
+    connection: sqlite3.Connection, session_ids: Sequence[int]
+) -> tuple[Several, tuple[Course, ...]]:
+    """Return the reports of sessions, one at least, and what can be drawn of each. Raises as `summarize`."""
     summaries: list[SessionSummary] = []
     fills: list[Marked] = []
+    courses: list[Course] = []
     for session_id in session_ids:
         summary, data = summarize_with_data(connection, session_id)
         summaries.append(summary)
         fills.append(marked(data.columns, data.fills))
+        courses.append(course_of(connection, data))
     known = [summary.attribution for summary in summaries if summary.attribution is not None]
     with localcontext() as context:
         context.prec = EXACT_DIGITS
-        return Several(
+        several = Several(
             sessions=tuple(summaries),
             ticks=sum(summary.uptime.ticks for summary in summaries),
             fills=sum(summary.fills.count for summary in summaries),
@@ -73,6 +83,7 @@ def together(connection: sqlite3.Connection, session_ids: Sequence[int]) -> Seve
             parts={name: sum((getattr(parts, name) for parts in known), ZERO) for name in PARTS},
             markouts=markout_groups(pooled(fills)),
         )
+        return several, tuple(courses)
 
 
 def several_json(several: Several) -> dict[str, object]:
@@ -94,7 +105,7 @@ def several_sections(several: Several) -> tuple[Section, ...]:
         quality_rows.append(
             (
                 str(summary.facts.session_id),
-                summary.facts.halt_reason or "not closed",
+                summary.facts.halt_reason or ("running" if summary.facts.running else "not closed"),
                 f"{summary.uptime.ticks:,}",
                 f"{summary.fills.count:,}",
                 pct(summary.uptime.ticks - summary.uptime.none, summary.uptime.ticks),

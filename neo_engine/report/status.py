@@ -27,7 +27,6 @@ from neo_engine.report.render_text import console_on, has_line_drawing, print_se
 from neo_engine.report.section import NONE, Section, money
 from neo_engine.report.why import Engine, explain, untouched
 from neo_engine.report.why_rows import (
-    LATEST,
     Remark,
     Session,
     Tick,
@@ -38,6 +37,7 @@ from neo_engine.report.why_rows import (
     readings,
 )
 from neo_engine.state.lock import database_lock_path, holder, is_held
+from neo_engine.state.queries import LATEST
 from neo_engine.state.rows import TICK_BITS
 
 FILLS_SECONDS = 600  # fills this recent are told

@@ -36,24 +36,32 @@ figure { margin: 0; min-width: 0; } figure svg { width: 100%; height: auto; disp
 .tables { display: grid; gap: 0 2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); }
 .table { min-width: 0; } .table.full { grid-column: 1 / -1; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; background:
+  linear-gradient(to right, var(--paper) 30%, transparent) left / 2.2rem 100% no-repeat local,
+  linear-gradient(to left, var(--paper) 30%, transparent) right / 2.2rem 100% no-repeat local,
+  linear-gradient(to right, var(--line), transparent) left / .8rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--line), transparent) right / .8rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: .22rem .8rem .22rem 0; border-bottom: 1px solid var(--line);
   text-align: left; vertical-align: top; }
 th { color: var(--dim); font-weight: 600; font-size: .85rem; }
 td.n, th.n { text-align: right; white-space: nowrap; padding: .22rem 0 .22rem .8rem; }
-td.t { overflow-wrap: anywhere; min-width: 4.2rem; } td.t:first-child { overflow-wrap: normal; }
+td.t { overflow-wrap: anywhere; min-width: 4.2rem; } td.t:first-child { min-width: 8.5rem; }
+td.d { min-width: 15rem; }
+td.s, th.s, span.s { white-space: nowrap; } td.s:first-child { min-width: 3rem; }
+tr.sum td { font-weight: 600; }
 p.note { color: var(--dim); margin: .3rem 0; font-size: .87rem; }
 @media (max-width: 56rem) { .tiles { grid-template-columns: 1fr 1fr; } }
 @media (max-width: 40rem) {
-  body { font-size: 14px; padding: .8rem .7rem 2rem; } .tile b { font-size: 1.1rem; } }
+  body { font-size: 14px; padding: .8rem .7rem 2rem; } .tile b { font-size: 1.1rem; }
+  th, td { padding-right: .55rem; } td.n, th.n { padding-left: .55rem; } }
 @media print {
   :root { color-scheme: light; --ink: #000; --paper: #fff; --card: #fff; --line: #bbb; --dim: #444;
     --bad: #a00000; --good: #06603d; --blue: #0072b2; --sky: #2b86c0; --orange: #b87700; --green: #007a5a;
     --red: #c05000; --violet: #8d3468; }
   body { font-size: 10pt; max-width: none; padding: 0; }
   .tile { border: 1px solid var(--line); }
-  .wide { overflow: visible; }
+  .wide { overflow: visible; background: none; }
   .panels { grid-template-columns: 1fr 1fr; } .tables { grid-template-columns: 1fr; }
   figure, .table tr, .tile { break-inside: avoid; } h2, h3 { break-after: avoid; }
 }

@@ -15,17 +15,19 @@ import re
 import sqlite3
 from collections import Counter
 from decimal import Decimal, localcontext
+from pathlib import Path
 
 import numpy as np
 
+from neo_engine.domain.errors import StateError
 from neo_engine.domain.halt import MEANING, HaltReason
 from neo_engine.domain.number import NEAREST, WORK, ZERO, issued, parse_number, plain, xrp_from_drops
 from neo_engine.report.accounts import EXACT_DIGITS, XRP, Books, fees_paid, keep_books, value_at
 from neo_engine.report.agreement import EngineWord, compare, read_engine_word
 from neo_engine.report.attribution import attribution, parts_of
-from neo_engine.report.choose import one_moment, resolve_session
+from neo_engine.report.choose import one_moment
 from neo_engine.report.columns import KINDS, QUOTING, Columns
-from neo_engine.report.data import SessionData, read_session
+from neo_engine.report.data import SessionData, quote_symbol_of, read_session
 from neo_engine.report.execution import execution
 from neo_engine.report.gates import read_gates
 from neo_engine.report.model import (
@@ -44,16 +46,12 @@ from neo_engine.report.model import (
 )
 from neo_engine.report.risks import risks
 from neo_engine.report.touch import touch_stats
-from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION
+from neo_engine.state.lock import database_lock_path, holder, is_held
+from neo_engine.state.queries import ORDERS_OF_SESSION, PRUNED, TICKS_OF_SESSION, which_session
 
 _FULL_CODE = "CASE result_code WHEN 'tes' THEN 'tesSUCCESS' ELSE result_code END"
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 _MEANINGS = {reason.value: MEANING[reason] for reason in HaltReason}
-
-
-def _quote_symbol(connection: sqlite3.Connection, session_id: int) -> str:
-    (pair,) = connection.execute("SELECT pair FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
-    return str(pair).partition("/")[2] or "RLUSD"
 
 
 def _tick_counts(columns: Columns) -> tuple[dict[str, int], Uptime]:
@@ -76,6 +74,18 @@ def _tick_span(
     return first[0], last[0], first[1], last[1], bytes(last[2]).hex()
 
 
+def _is_written(connection: sqlite3.Connection, session_id: int) -> bool | None:
+    """Return whether a living process writes the session; None where its lock file cannot be looked at."""
+    (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    if not path:  # in memory
+        return False
+    lock = database_lock_path(Path(path))
+    try:
+        return is_held(lock) and holder(lock).get("session") == session_id
+    except StateError:
+        return None
+
+
 def _facts(
     connection: sqlite3.Connection, session_id: int, kinds: dict[str, int]
 ) -> tuple[SessionFacts, int]:
@@ -94,7 +104,7 @@ def _facts(
         mode=stored["mode"],
         feed=stored["feed"],
         pair=stored["pair"],
-        quote_symbol=_quote_symbol(connection, session_id),
+        quote_symbol=quote_symbol_of(connection, session_id),
         account=stored["account"],
         recording=stored["recording"],
         speed=stored["speed"],
@@ -105,6 +115,7 @@ def _facts(
         started_at=stored["started_at"],
         ended_at=stored["ended_at"],
         ended=stored["ended_at"] is not None,
+        running=stored["ended_at"] is None and _is_written(connection, session_id),
         market_start=stored["market_start"] or first_time,
         market_end=stored["market_end"] or last_time,
         first_ledger=stored["first_ledger"] or first_ledger,
@@ -345,8 +356,8 @@ def summarize_with_data(
     """
     with one_moment(connection), localcontext() as context:
         context.prec = EXACT_DIGITS  # no sum of money below is ever rounded
-        session_id = resolve_session(connection, session)
-        data = read_session(connection, session_id, _quote_symbol(connection, session_id))
+        session_id = which_session(connection, session)
+        data = read_session(connection, session_id, quote_symbol_of(connection, session_id))
         columns, made = data.columns, data.fills
         kinds, uptime = _tick_counts(columns)
         facts, stored_ticks = _facts(connection, session_id, kinds)

@@ -23,9 +23,9 @@ from neo_engine.domain.number import parse_number
 from neo_engine.domain.orders import TERMINAL
 from neo_engine.domain.records import Gate
 from neo_engine.domain.severity import Severity
+from neo_engine.state.queries import which_session
 from neo_engine.state.rows import READING_BITS, SHORT_FACTORS, SHORT_SUCCESS, SUCCESS, TICK_BITS
 
-LATEST = "latest"
 _MAX_TICK = (1 << TICK_BITS) - 1
 _CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
 _WHOLE_FACTORS = {short: name for name, short in SHORT_FACTORS.items()}
@@ -148,22 +148,12 @@ def _code(code: str | None) -> str | None:
 
 def find_session(connection: sqlite3.Connection, which: str) -> Session:
     """Return session `which`: a number or `latest`."""
-    first, last = connection.execute("SELECT min(session_id), max(session_id) FROM sessions").fetchone()
-    if last is None:
-        raise UsageError("the database holds no session yet; run one first: python run_paper_session.py")
-    if which == LATEST:
-        wanted = last
-    elif re.fullmatch(r"\d{1,18}", which, re.ASCII):
-        wanted = int(which)
-    else:
-        raise UsageError(f"--session {which!r}: give {LATEST} or a number from {first} to {last}")
+    wanted = which_session(connection, which)
     row = connection.execute(
         "SELECT session_id, mode, feed, pair, account, started_at, ended_at, halt_reason, halt_detail, pid, "
         "first_order, config_json FROM sessions WHERE session_id = ?",
         (wanted,),
     ).fetchone()
-    if row is None:
-        raise UsageError(f"--session {which}: the database holds sessions {first} to {last}")
     values = dict(row)
     config = msgspec.json.decode(values.pop("config_json"))
     return Session(

@@ -19,11 +19,11 @@ from neo_engine.domain.halt import HaltReason
 from neo_engine.domain.severity import Severity
 from neo_engine.report.choose import one_moment
 from neo_engine.report.why import Engine, Explanation, explain
-from neo_engine.report.why_rows import LATEST, Session, Tick, find_session, find_tick
+from neo_engine.report.why_rows import Session, Tick, find_session, find_tick
 from neo_engine.report.why_table import STOPPING
 from neo_engine.scenario.file import NONE, AtEnd, AtTick, Scenario
 from neo_engine.scenario.run import Played, Truth
-from neo_engine.state.queries import open_readonly
+from neo_engine.state.queries import LATEST, open_readonly
 
 NOBODY = Engine(pid=None, session=None, kill_reason=None, latch=None)
 _MONITOR = "monitor "

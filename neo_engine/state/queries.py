@@ -5,11 +5,12 @@ Every row is a `sqlite3.Row`, columns as in docs/schema.md: money as exact TEXT 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from neo_engine.domain.errors import StateError
+from neo_engine.domain.errors import StateError, UsageError
 from neo_engine.state.connection import connect_reader
 from neo_engine.state.schema import require_current
 
@@ -41,21 +42,26 @@ def sessions(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     return connection.execute("SELECT * FROM sessions ORDER BY session_id").fetchall()
 
 
-def session(connection: sqlite3.Connection, which: str) -> sqlite3.Row:
-    """Return one session's row: `latest` or its id as text.
+def which_session(connection: sqlite3.Connection, which: str | int) -> int:
+    """Return the id of the session that `which` means, wherever one is asked for: `latest`, or its number.
 
-    Raises StateError when there is none, naming those that exist.
+    Raises UsageError when there is none, naming those that exist.
     """
-    ids = [row[0] for row in connection.execute("SELECT session_id FROM sessions ORDER BY session_id")]
-    if not ids:
-        raise StateError("the database holds no session yet; run one first")
-    wanted = ids[-1] if which == LATEST else int(which) if which.isascii() and which.isdigit() else None
-    if wanted not in ids:
-        raise StateError(
-            f"session {which}: there is none; give {LATEST} or one of {ids[0]}..{ids[-1]} with --session"
+    first, last = connection.execute("SELECT MIN(session_id), MAX(session_id) FROM sessions").fetchone()
+    if last is None:
+        raise UsageError("the database holds no session yet; run one first: python run_paper_session.py")
+    if which == LATEST:
+        return int(last)
+    if not re.fullmatch(r"\d{1,18}", str(which), re.ASCII):
+        raise UsageError(
+            f"session {which!r}: give a number or {LATEST}; the database holds {first} to {last}"
         )
-    row: sqlite3.Row = connection.execute("SELECT * FROM sessions WHERE session_id = ?", (wanted,)).fetchone()
-    return row
+    if not connection.execute("SELECT 1 FROM sessions WHERE session_id = ?", (int(which),)).fetchone():
+        raise UsageError(
+            f"session {which}: not in this database, which holds {first} to {last}; "
+            "python summarize_paper_run.py --list shows them"
+        )
+    return int(which)
 
 
 def ticks(connection: sqlite3.Connection, session_id: int) -> Iterator[sqlite3.Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from tests.e2e.helpers import (
     all_rows,
     in_process,
     session,
-    write_config,
 )
 from tests.unit.report_fixture import new_database
 
@@ -111,11 +111,25 @@ def test_sessions_are_chosen_by_number_or_all(db: Path, calibrate: Any) -> None:
     assert calibrate("--db", db, "--session", "all", "--json").json["sources"] == ["session 1"]
 
 
-def test_the_glft_model_gets_no_offset(db: Path, calibrate: Any, tmp_path: Path) -> None:
-    config = write_config(tmp_path, strategy__model="glft")
+def test_the_glft_model_gets_ladder_and_size_and_no_offset(db: Path, calibrate: Any, tmp_path: Path) -> None:
+    config = tmp_path / "glft.yaml"
+    before = PAPER.read_text(encoding="utf-8").replace("  model: offset", "  model: glft  ")
+    config.write_text(before, encoding="utf-8")
     document = calibrate("--db", db, "--config", config, "--json").json
-    assert document["diff"] == ""
-    assert any("glft" in one for one in document["cautions"])
+    proposal = document["proposal"]
+    assert {"ladder_levels", "ladder_step_bps"} <= proposal["settings"].keys()
+    assert "base_offset_bps" not in proposal["settings"]
+    now, then = parse_config(before, "now"), parse_config(patched(before, document["diff"]), "then")
+    assert now != then
+    assert str(then.strategy.ladder_levels) == proposal["settings"]["ladder_levels"]
+    assert then.strategy.ladder_step_bps == Decimal(proposal["settings"]["ladder_step_bps"])
+    assert then.strategy.base_offset_bps == now.strategy.base_offset_bps
+    assert then.strategy.glft.risk_aversion == now.strategy.glft.risk_aversion
+    notes = " ".join(proposal["notes"])
+    for key in ("strategy.model is glft", "glft.half_spread_max_bps", "glft.risk_aversion stays"):
+        assert key in notes
+    assert "glft.half_spread_min_bps" in notes
+    assert (document["outside"]["offset"], document["outside"]["share"]) == (None, None)
 
 
 def test_a_target_out_of_reach_is_said(db: Path, calibrate: Any) -> None:

@@ -228,7 +228,9 @@ def test_what_is_not_there_is_one_clear_error_and_leaves_nothing(halted: Path, t
     assert "no such file" in incident(tmp_path / "typo.db", "wide", *to).error(3)
     (tmp_path / "bad.db").write_text("no database", encoding="utf-8")
     assert "is not a database" in incident(tmp_path / "bad.db", "wide", *to).error(3)
-    assert "holds sessions 1 to 2" in incident(halted, "wide", "--session", 7, *to).error(2)
+    assert "session 7: not in this database, which holds 1 to 2" in incident(
+        halted, "wide", "--session", 7, *to
+    ).error(2)
     assert "holds ticks 1 to" in incident(halted, "wide", "--tick", 99999, *to).error(2)
     assert "--at soon" in incident(halted, "wide", "--at", "soon", *to).error(2)
     assert "not allowed with" in incident(halted, "wide", "--tick", 1, "--at", "x", *to).error(2)

@@ -220,7 +220,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(ask: Any) -> None:
 def test_an_unknown_session_is_refused_and_one_that_is_not_asked_about_is_not_needed(
     tmp_path: Path, ask: Any
 ) -> None:
-    assert "holds 1 to 2; `query sessions` shows them" in ask("fills", "--session", "7").error(2)
+    assert "session 7: not in this database, which holds 1 to 2;" in ask("fills", "--session", "7").error(2)
     empty = tmp_path / "empty.db"
     new_database(empty).close()
     assert "no session yet" in ask("fills", file=empty).error(2)

@@ -94,7 +94,7 @@ def test_what_is_not_there_is_a_usage_error_that_says_what_is(ended: Path, tmp_p
     assert f"--tick {last + 1}: {span}" in why(ended, "--tick", last + 1).error(2)
     assert span in why(ended, "--at", "03:00:00").error(2)
     assert "18:15:00" in why(ended, "--at", "soon").error(2)
-    assert "the database holds sessions 1 to 1" in why(ended, "--session", 7).error(2)
+    assert "session 7: not in this database, which holds 1 to 1" in why(ended, "--session", 7).error(2)
     assert "is no tick" in why(ended, "--tick", "-1").error(2)
     assert "not allowed with" in why(ended, "--tick", 3, "--now").error(2)
     assert "no such file" in why(tmp_path / "typo.db").error(3)

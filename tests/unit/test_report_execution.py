@@ -59,10 +59,10 @@ def test_a_markout_is_the_later_mid_against_the_fills_own_price(tmp_path: Path) 
     assert (both.ci_low_bps, both.ci_high_bps) == (D("25.0261"), D("124.9813"))  # -+ 1.96 x 25.49878
 
 
-def test_a_missing_ledger_gives_way_to_the_next_one(tmp_path: Path) -> None:
+def test_no_ledger_stands_in_for_a_missing_one(tmp_path: Path) -> None:
     three_fills(tmp_path / "neo.db")
     buy = markout(execution_of(tmp_path / "neo.db"), "side", "buy", 2)
-    assert buy.mean_bps == D("150.7538")  # (2.02 - 1.99) / 1.99: ledger 1004 in place of 1003
+    assert (buy.count, buy.mean_bps) == (0, None)  # 1003 is missing; 1004 would be three ledgers later
 
 
 def test_a_fill_with_no_later_market_does_not_count(tmp_path: Path) -> None:

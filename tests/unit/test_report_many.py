@@ -146,7 +146,7 @@ def test_an_empty_or_endless_note_is_refused(three: Path, text: str) -> None:
 
 
 def test_a_note_on_no_session_makes_none(three: Path, tmp_path: Path) -> None:
-    assert engine(["note", "--db", str(three), "--session", "9", "x"]) == 3
+    assert engine(["note", "--db", str(three), "--session", "9", "x"]) == 2
     assert engine(["note", "--db", str(tmp_path / "none.db"), "x"]) == 3
     assert not (tmp_path / "none.db").exists()
 

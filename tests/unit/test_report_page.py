@@ -11,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from neo_engine.report.charts import INK, panels
+from neo_engine.report.command import main
 from neo_engine.report.html import page, tiles
 from neo_engine.report.model import SessionSummary
 from neo_engine.report.summary import summarize_with_data
+from neo_engine.state.lock import InstanceLock, database_lock_path
 from neo_engine.state.queries import open_readonly
 from tests.unit.report_fixture import build_large, build_small
 from tests.unit.report_rows import start, tick
@@ -121,3 +123,90 @@ def test_the_head_says_what_counts_and_colours_it(tmp_path: Path) -> None:
     told = {one.name: (one.value, one.mood) for one in tiles(lost)}
     assert told["P&L"] == ("-0.000", "down")
     assert told["Trading, beyond holding"] == ("+0.000", "")
+
+
+LONG = "sellers took 5.3551 of the near depth in 8 ledgers in a row (monitors.cascade_kill 5) and more"
+
+
+def test_a_page_shows_a_detail_whole_and_a_terminal_cuts_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(start(tmp_path / "neo.db")) as connection:
+        tick(connection, 1, gates=(("Cascade", "both", LONG),))
+    _, html = made(tmp_path / "neo.db")
+    assert f'<td class="t d">{LONG}</td>' in html
+    assert main(["--db", str(tmp_path / "neo.db")]) == 0
+    told = capsys.readouterr().out
+    assert "sellers took 5.3551" in told
+    assert "r..." in told  # of "row", where 57 characters end
+    assert "monitors.cascade_kill" not in told
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("kill_switch", True), ("duration_elapsed", False), (None, False)]
+)
+def test_a_halted_session_says_why_at_the_top(tmp_path: Path, reason: str | None, told: bool) -> None:
+    more = {} if reason is None else {"halt_reason": reason, "ended_at": "2026-01-01T04:00:00Z"}
+    with closing(start(tmp_path / "neo.db", halt_detail=LONG, **more)) as connection:
+        tick(connection, 1)
+    _, html = made(tmp_path / "neo.db")
+    assert (f'<p class="bad">Halted: {LONG}</p>' in html) is told
+
+
+def test_what_closed_quoting_most_is_told_where_it_was_closed_half_of_the_time(tmp_path: Path) -> None:
+    gates = (("Warmup", "both", "1 of 10"),)
+    with closing(start(tmp_path / "neo.db")) as connection:
+        for at in (1, 2):
+            tick(connection, at, gates=gates if at == 1 else (), quoting="none" if at == 1 else "both")
+    summary, _ = made(tmp_path / "neo.db")
+    assert {one.name: one.beside for one in tiles(summary)}["Quoting"] == "of 2 ticks; most closed by Warmup"
+    rarer = replace(summary, uptime=replace(summary.uptime, ticks=3, both=2))
+    assert {one.name: one.beside for one in tiles(rarer)}["Quoting"] == "of 3 ticks"
+
+
+def test_figures_without_data_are_none_and_not_zero(tmp_path: Path) -> None:
+    with closing(start(tmp_path / "neo.db")) as connection:
+        tick(connection, 1, bid="1.99", ask="2.01", mark="2")
+    summary, _ = made(tmp_path / "neo.db")
+    head = {one.name: one.value for one in tiles(summary)}
+    assert (head["Within 2 bps of the touch"], head["Markout, 15 ledgers"]) == ("-", "-")
+    build_small(tmp_path / "small.db")
+    summary, _ = made(tmp_path / "small.db")
+    (whole, *others) = summary.execution.markouts
+    for count, told in ((0, "no fill with a mid then"), (1, "of one fill")):
+        mean = None if count == 0 else D(1)
+        few = tuple(replace(one, count=count, mean_bps=mean, ci_low_bps=None) for one in whole.markouts)
+        execution = replace(summary.execution, markouts=(replace(whole, markouts=few), *others))
+        head = {one.name: one.beside for one in tiles(replace(summary, execution=execution))}
+        assert head["Markout, 15 ledgers"] == told
+    assert {one.name: one.value for one in tiles(summary)}["Within 2 bps of the touch"].endswith(" %")
+
+
+def test_a_session_without_an_end_runs_or_died_and_the_page_knows_which(tmp_path: Path) -> None:
+    path = tmp_path / "neo.db"
+    with closing(start(path, pid=4711)) as connection:
+        tick(connection, 1)
+    lock_file = database_lock_path(path)
+
+    def told() -> tuple[bool | None, str]:
+        summary, html = made(path)
+        ended = {one.name: f"{one.value}: {one.beside}" for one in tiles(summary)}["Ended"]
+        assert ended.partition(": ")[2] in html
+        return summary.facts.running, ended
+
+    died = (False, "not closed: its process died; the next start on this database closes it")
+    assert told() == died
+    lock = InstanceLock.acquire(lock_file, str(path), "now")
+    try:
+        assert told() == died  # a process that has no session yet
+        lock.note_session(2)
+        assert told() == died
+        lock.note_session(1)
+        assert told() == (True, "running: process 4711 writes it now")
+    finally:
+        lock.release()
+    assert told() == died
+    lock_file.unlink()
+    lock_file.symlink_to(lock_file)  # a file that cannot be opened, also by root
+    assert told()[0] is None
+    assert told()[1].startswith("not closed: it still runs, or its process died")

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from benchmarks.state_workload import intent, session_end
 from neo_engine.config import parse_config
-from neo_engine.domain.errors import StateError
+from neo_engine.domain.errors import StateError, UsageError
 from neo_engine.state import queries
 from neo_engine.state.manager import StateManager, options_of
 from tests.unit.state_fixture import OPTIONS, one, opened, python, wal_bytes, write_ticks
@@ -259,19 +259,24 @@ def test_a_session_is_found_by_latest_or_id_and_a_wrong_one_is_named(tmp_path: P
     StateManager.open(path, OPTIONS).close()
     with (
         closing(queries.open_readonly(path)) as reader,
-        pytest.raises(StateError, match="no session yet"),
+        pytest.raises(UsageError, match="no session yet"),
     ):
-        queries.session(reader, "latest")
+        queries.which_session(reader, "latest")
     for _ in range(2):
         with opened(path) as store:
             store.commit_intent(intent(1))
             store.end_session(session_end(1))
     with closing(queries.open_readonly(path)) as reader:
         assert [row["session_id"] for row in queries.sessions(reader)] == [1, 2]
-        assert queries.session(reader, "latest")["session_id"] == 2
-        assert queries.session(reader, "1")["halt_reason"] == "duration_elapsed"
-        for wrong in ("3", "first", "-1"):
+        assert queries.which_session(reader, "latest") == 2
+        assert queries.which_session(reader, "1") == queries.which_session(reader, 1) == 1
+        for wrong in ("0", "3", 3):
             with pytest.raises(
-                StateError, match=rf"session {wrong}: there is none; give latest or one of 1\.\.2"
+                UsageError, match=f"session {wrong}: not in this database, which holds 1 to 2"
             ):
-                queries.session(reader, wrong)
+                queries.which_session(reader, wrong)
+        for wrong in ("first", "-1", "", "٢"):
+            with pytest.raises(
+                UsageError, match=f"session '{wrong}': give a number or latest; the database holds 1 to 2"
+            ):
+                queries.which_session(reader, wrong)
