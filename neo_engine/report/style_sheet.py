@@ -59,9 +59,10 @@ p.note { color: var(--dim); margin: .3rem 0; font-size: .87rem; }
   :root { color-scheme: light; --ink: #000; --paper: #fff; --card: #fff; --line: #bbb; --dim: #444;
     --bad: #a00000; --good: #06603d; --blue: #0072b2; --sky: #2b86c0; --orange: #b87700; --green: #007a5a;
     --red: #c05000; --violet: #8d3468; }
-  body { font-size: 10pt; max-width: none; padding: 0; }
+  body { font-size: 10pt; max-width: none; padding: 0 1px; }
   .tile { border: 1px solid var(--line); }
   .wide { overflow: visible; background: none; }
+  .tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); } .tile b { font-size: 1rem; }
   .panels { grid-template-columns: 1fr 1fr; } .tables { grid-template-columns: 1fr; }
   figure, .table tr, .tile { break-inside: avoid; } h2, h3 { break-after: avoid; }
 }
