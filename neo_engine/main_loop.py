@@ -71,6 +71,7 @@ class MainLoop:
         self._touch = TouchTelemetry()
         self._touch_summary = self._touch.summary()
         self._decision: Decision | None = None
+        self._unstored: Observation | None = None  # what a tick saw, until its rows are on disk
         self._asked = Asked(session.control, session.signals)
         self._ending = Ending(session.config.engine, session.signals, session.ending)
         self._supervision = Supervision(session.parts)
@@ -110,9 +111,8 @@ class MainLoop:
     def _failed(self, reason: HaltReason, detail: str) -> Halt:
         """Return the halt for what broke the session, naming what it was stopping for, if it was."""
         before = self._state.stopping
-        return Halt(
-            reason=reason, detail=f"{detail}; while stopping: {before.reason.value}" if before else detail
-        )
+        told = f"{detail}; while stopping: {before.reason.value}" if before else detail
+        return Halt(reason=reason, detail=told)
 
     # startup
 
@@ -239,6 +239,7 @@ class MainLoop:
 
     def _tick(self, seen: Observation) -> None:
         s = self._s
+        self._unstored = seen
         decision = s.decide(self._state, seen, s.config, seen.close_time)
         # What the session stops for already was noted, unless it is a monitor's that passes by itself.
         s.latch.note(None if seen.stop == self._state.stopping else seen.stop, decision.readings)
@@ -282,10 +283,7 @@ class MainLoop:
         )
 
     def _commit(self, record: IntentRecord, sent: SentBare | None = None) -> None:
-        """Store a tick after the answers still owed. Raises StateError: all of it may be repeated.
-
-        sent: its cancels, if they went ahead; those that were lost are sent again first.
-        """
+        """Store a tick after the answers owed; sent: its cancels, gone ahead. Raises StateError."""
         if sent is not None:
             sent.repeat()
         while self._owed:
@@ -325,7 +323,7 @@ class MainLoop:
         n.fills += len(decision.fills)
         n.faults += len(seen.faults)
         self._touch_summary = self._touch.summary()
-        self._decision = decision
+        self._decision, self._unstored = decision, None
         self._state = replace(decision.state, orders=orders)
 
     def _acknowledge(self, decision: Decision) -> None:
@@ -426,17 +424,22 @@ class MainLoop:
     def _pull(self, halt: Halt) -> str:
         """Take a last tick that only cancels; return what is left, and what could not be done.
 
-        Where such a tick fails, bare cancels go out: an offer that stands unwatched is worse than no row.
+        It sees again what the tick before could not store: a row of that ledger without its fills would hide
+        them. Where it fails too, bare cancels go out: an offer that stands unwatched is worse than no row.
         """
         if self._unrecorded:
             return f"; {self._unrecorded} cancels sent without a record"
-        try:
-            self._tick(replace(self._silence(self._n.last_close_time), stop=halt))
-        except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
-            say.error("last_cancels_unstored", "the last cancels could not be stored: {}", where(error))
-            ledger_index = self._n.last_ledger or self._s.feed_start.ledger_index
-            return pulled_bare(self._s.exchange, self._state.orders, ledger_index)
-        return self._ending.left(len(self._state.orders.working))
+        silence = self._silence(self._n.last_close_time)
+        for seen in (self._unstored, silence) if self._unstored else (silence,):
+            try:
+                self._tick(replace(seen, stop=halt))
+            except Exception as error:  # noqa: BLE001 - whatever is broken, the end must still be stored
+                say.error("last_cancels_unstored", "the last cancels could not be stored: {}", where(error))
+                if isinstance(error, StateError):
+                    break  # the database has had its three tries, and quotes must not wait for more
+            else:
+                return self._ending.left(len(self._state.orders.working))
+        return pulled_bare(self._s.exchange, self._state.orders, silence.ledger_index)
 
     def _finish(self, halt: Halt) -> SessionResult:
         """The one shutdown path: pull what is left, store the end, release everything."""
@@ -491,8 +494,7 @@ class MainLoop:
             return f"{end.halt_detail}; this end could not be stored"
 
     def _summary(self) -> dict[str, object]:
-        decision, n = self._decision, self._n
-        if decision is None:
+        if self._decision is None:
             return {}
-        counts = {"fills": n.fills, "feed_faults": n.faults, "touch": self._touch_summary}
-        return accounts_summary(decision.accounts) | counts
+        counts = {"fills": self._n.fills, "feed_faults": self._n.faults, "touch": self._touch_summary}
+        return accounts_summary(self._decision.accounts) | counts

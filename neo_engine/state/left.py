@@ -55,6 +55,18 @@ FROM ended e JOIN ticks t ON t.id = e.last LEFT JOIN ticks b ON b.id = e.before 
 """
 _SETTLED = f"SET result = '{TOO_LATE}', fee_drops = 0, result_session = nullif(?1, session_id)"
 
+#: Ledgers only go up within a session: the last one it took is its highest. A tick without a ledger bears the
+#: number of one before it, which a start may have read and no tick has stored. Without any, where all began.
+_END_TICK = (
+    "SELECT t.ledger_index FROM ticks t WHERE t.id BETWEEN s.session_id << 32 "
+    "AND (s.session_id << 32) + 0xFFFFFFFF {of} ORDER BY t.id {order} LIMIT 1"
+)
+_A_LEDGER = "AND t.kind = 'ledger'"
+_LAST_LEDGER = (
+    f"SELECT coalesce(max(({_END_TICK.format(of=_A_LEDGER, order='DESC')})), "
+    f"min(({_END_TICK.format(of='', order='ASC')}))) FROM sessions s WHERE {_OF_ACCOUNT}"
+)
+
 
 class LeftRows(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of one account's ended live sessions, oldest first; columns as in docs/schema.md, and:
@@ -62,7 +74,7 @@ class LeftRows(msgspec.Struct, frozen=True, kw_only=True):
     orders: those still working; created_ledger: of the tick that made it, create_result: of the transaction
     that was to place it. submissions: of v_submissions, no result and not refused; after_ledger: of the tick
     that prepared it, replaces_order: of its order. upkeep: of v_upkeep, no result; after_ledger likewise.
-    fills: of those orders. last_ledger: the last one of any tick, None where there was none. fees: one row,
+    fills: of those orders. last_ledger: the last one that a tick took, None without any tick. fees: one row,
     the UTC day of the newest tick and the fees sent on it, or none; cancels of an older session's orders may
     be missing. results: of that day, each session's account value and net capital at its last tick and at
     its last one before the day.
@@ -104,12 +116,7 @@ def rows_left(connection: sqlite3.Connection, account: str) -> LeftRows:
         ),
         upkeep=rows(f"SELECT u.*, t.ledger_index AS after_ledger FROM v_upkeep u {open_ones} ORDER BY u.id"),
         fills=rows(f"SELECT f.* {traded} ORDER BY f.id"),
-        # Ledgers only go up within a session: its last tick's is its highest.
-        last_ledger=rows(
-            "SELECT max((SELECT t.ledger_index FROM ticks t WHERE t.id BETWEEN s.session_id << 32 "
-            "AND (s.session_id << 32) + 0xFFFFFFFF ORDER BY t.id DESC LIMIT 1)) "
-            f"FROM sessions s WHERE {_OF_ACCOUNT}"
-        )[0][0],
+        last_ledger=rows(_LAST_LEDGER)[0][0],
         fees=tuple(cursor.execute(_FEES_OF_THE_LAST_DAY, (account,))),
         results=tuple(cursor.execute(_RESULTS_OF_THE_LAST_DAY, (account,))),
     )

@@ -124,6 +124,20 @@ def test_cancels_sent_without_a_record_do_not_wait_behind_numbers_that_nobody_us
     assert outcome.halts == ("state_failure", "duration_elapsed", "duration_elapsed")
 
 
+def test_the_fills_of_a_ledger_that_could_not_be_stored_are_in_the_tick_that_could(tmp_path: Path) -> None:
+    # The commit of a ledger with a fill fails three times, that of the session's last tick does not.
+    found = trial(
+        996,
+        "hostile",
+        happens("disk_full", 15, 0.3, ledgers=5),
+        xrp=60,
+        sessions=(30, 31, 12),
+        tolerance="1.0",
+    )
+    outcome = run_trial(found, tmp_path)
+    assert outcome.failures == ()
+
+
 # the tool itself
 
 

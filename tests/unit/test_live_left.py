@@ -183,6 +183,27 @@ def test_nothing_is_left_by_a_database_without_live_sessions(path: Path) -> None
     assert (found.orders.working, found.stored) == ((), {})
 
 
+def test_a_tick_without_a_ledger_is_no_word_on_the_ledger_whose_number_it_bears(path: Path) -> None:
+    with live(path) as store:
+        standing(store)
+    # A later start read up to ledger 1005 and died before a ledger brought what it had found to the rows.
+    with live(path) as store:
+        store.commit_intent(tick(5, kind="silence"))
+        found = killed(path)
+    assert found.left.last_ledger == 1_002
+    (order_left,) = found.left.orders
+    assert order_left.offer_sequence == 563
+
+
+def test_without_any_ledger_all_is_read_again_from_where_the_first_session_began(path: Path) -> None:
+    for number in (4, 6):
+        with live(path) as store:
+            store.commit_intent(tick(number, kind="silence"))
+            store.commit_intent(tick(number + 1, kind="silence"))
+            found = killed(path)
+    assert found.left.last_ledger == 1_004
+
+
 def test_died_between_intent_and_answer(path: Path) -> None:
     with live(path) as store:
         made = placed(1, S.PENDING_SUBMIT, CREATE)

@@ -575,6 +575,29 @@ def test_a_defect_in_deciding_is_an_unexpected_halt_with_its_place_and_pulled_qu
     assert [one.halt_reason for one in d.store.ends] == ["unexpected_halt"]
 
 
+def test_the_last_tick_sees_again_the_ledger_that_could_not_be_stored() -> None:
+    d = desk(*(ledger(number) for number in range(1, 9)))
+    d.feed.before[3] = lambda: d.store.failing.update(intent=STORE_RETRIES)
+    result = d.run()
+    assert result.halt.reason is HaltReason.STATE_FAILURE
+    last = d.store.intents[-1]
+    assert (last.kind, last.ledger_index, last.tick) == ("ledger", 103, 3)
+    assert {one.order_id for one in last.prepared} == {1, 2}
+
+
+def test_a_ledger_on_which_nothing_can_be_decided_is_left_out_of_the_last_tick() -> None:
+    def broken(state: EngineState, seen: Observation, config: Config, now: int) -> Decision:
+        if seen.kind == "ledger" and seen.ledger_index == 103:
+            raise ZeroDivisionError("x")
+        return decide(state, seen, config, now)
+
+    d = desk(*(ledger(number) for number in range(1, 9)), decided=broken)
+    assert d.run().halt.reason is HaltReason.UNEXPECTED_HALT
+    last = d.store.intents[-1]
+    assert (last.kind, last.tick) == ("silence", 3)
+    assert {one.order_id for one in last.prepared} == {1, 2}
+
+
 def test_a_defect_while_stopping_names_what_it_was_stopping_for() -> None:
     d = desk(
         *(ledger(number) for number in range(1, 9)),
