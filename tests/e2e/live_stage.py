@@ -23,6 +23,15 @@ ROOM = {"max_xrp_exposure": 5000.0, "max_rlusd_exposure": 5000.0}
 #: Offers so far from the price that they stand until somebody sells a great deal.
 FAR = {"base_offset_bps": 26.0}  # hardly ever filled, and nearer than the fee of the pool (gate Viability)
 LOOSE = {**ROOM, "max_loss_rlusd": 500.0, "max_daily_loss_rlusd": 500.0, "max_drawdown_pct": 90.0}
+#: The market goes its own way in real time: whatever it does to the book, no test here is about these.
+UNMOVED = {
+    "cascade_pull": 1e6,
+    "cascade_kill": 2e6,
+    "price_pull_pct": 1e6,
+    "price_kill_pct": 2e6,
+    "velocity_pull_pct": 1e6,
+    "velocity_kill_pct": 2e6,
+}
 IMMEDIATE_OR_CANCEL = 0x0002_0000
 SETTLED = {"FILLED", "CANCELED", "EXPIRED", "REJECTED", "DENIED"}
 
@@ -43,6 +52,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
         quick: dict[str, Mapping[str, Any]] = {
             "strategy": {"warmup_ticks": 2},
             "risk": LOOSE,
+            "monitors": UNMOVED,
             "execution": {"last_ledger_offset": 8},
         }
         for section, values in changed.items():
