@@ -195,6 +195,12 @@ def test_a_frame_without_a_figure_is_cut() -> None:
     assert bend(b'{"status":"success"}', "nan", random.Random(1)) == b'{"status":'
 
 
+@pytest.mark.parametrize("how", HOWS)
+def test_a_frame_that_another_fault_has_cut_is_bent_no_further(how: str) -> None:
+    cut = bend(FRAME, "cut", random.Random(1))
+    assert bend(cut, how, random.Random(1)) == (cut[: len(cut) // 2] if how == "cut" else cut)
+
+
 def test_the_page_on_faults_names_each_with_what_a_client_sees_and_its_parameters(root: Path) -> None:
     text = (root / "docs" / "simulator.md").read_text(encoding="utf-8")
     section = text.partition("\n## Faults on demand\n")[2].partition("\n## ")[0]

@@ -21,10 +21,16 @@ Place = tuple[Any, Any]
 
 
 def bend(frame: bytes, how: str, source: random.Random) -> bytes:
-    """Return the frame malformed as `how` says (fault_schedule.HOWS); one without a number is cut."""
+    """Return the frame malformed as `how` says (fault_schedule.HOWS); one without a number is cut.
+
+    One that is no JSON any more, because another fault had it first, stays as it is unless it is to be cut.
+    """
     if how == "cut":
         return frame[: len(frame) // 2]
-    body = msgspec.json.decode(frame)
+    try:
+        body = msgspec.json.decode(frame)
+    except msgspec.DecodeError:
+        return frame
     places = list(_figures(body))
     if not places:
         return frame[: len(frame) // 2]
