@@ -26,14 +26,22 @@ from collections.abc import Sequence
 from decimal import Decimal, localcontext
 
 from neo_engine.calibration.adverse import Adverse, at_distance
-from neo_engine.calibration.evidence import ASK, BID, BPS, Evidence, follows
+from neo_engine.calibration.evidence import BPS, Evidence
 from neo_engine.calibration.hazard import Calibrated, Fit
-from neo_engine.calibration.offset import FEE_DROPS, Step, Target, fills_an_hour, share_within
+from neo_engine.calibration.offset import (
+    FEE_DROPS,
+    Step,
+    Target,
+    both_sides,
+    decided_on,
+    fills_an_hour,
+    share_within,
+)
 from neo_engine.calibration.propose import GLFT_FLOOR, Proposal, ladder_and_size, nearest_seen, warnings
 from neo_engine.config import Config
 from neo_engine.domain.headroom import WHOLE, quota
 from neo_engine.domain.number import WORK, ZERO, plain
-from neo_engine.strategy import glft, spread, volatility
+from neo_engine.strategy import glft, spread
 from neo_engine.strategy.intensity import K_MAX, K_MIN, EffectiveIntensity
 
 FLOOR_QUANTUM = 0.1
@@ -54,40 +62,27 @@ def glft_steps(
 
     aversion: in place of `strategy.glft.risk_aversion`. Without gates, skew and the factors of what happened.
     """
-    found, strategy = [], config.strategy
+    found: list[Step] = []
+    strategy = config.strategy
     with localcontext(WORK):
         risk = strategy.glft.risk_aversion if aversion is None else aversion
         gamma = glft.gamma_per_bps(risk, config.order_size.base_size_rlusd)
         curve = glft.solve(intensity_of(evidence, fit), gamma)
         allowed = quota(WHOLE, strategy.ladder_levels)
-        state, source = volatility.start(strategy.volatility_halflife_ticks), 0
-        for place, view in enumerate(evidence.ledgers):
-            if view.source != source:
-                state, source = volatility.start(strategy.volatility_halflife_ticks), view.source
-            mid = Decimal(repr(view.mid))
-            state = volatility.observe(state, mid, view.index, atr_ticks=strategy.atr_ticks)
-            sigma = state.volatility_bps
-            if sigma is None or not follows(evidence.ledgers, place) or state.mids < strategy.warmup_ticks:
+        for place, mid, state in decided_on(evidence, strategy):
+            if state.volatility_bps is None:
                 continue
             terms = spread.cost_terms(mid, FEE_DROPS, spread.NO_TRANSFER_FEE, config.order_size)
-            made, _ = glft.glft_spread(curve, sigma, ZERO, terms, strategy, quota=allowed)
-            then = evidence.ledgers[place + 1]
-            for side, touch, zero in (
-                (BID, then.bid, (then.bid - view.mid) / then.bid * BPS),
-                (ASK, then.ask, (view.mid - then.ask) / then.ask * BPS),
-            ):
-                found.append(
-                    Step(
-                        place=place,
-                        side=side,
-                        multiplier=1.0,
-                        added=float(made.half_spread_bps),
-                        zero=zero,
-                        scale=view.mid / touch,
-                        least=0.0,
-                        most=math.inf,  # the model's own limits are in the half-spread already
-                    )
-                )
+            made, _ = glft.glft_spread(curve, state.volatility_bps, ZERO, terms, strategy, quota=allowed)
+            # The model's own limits are in the half-spread already.
+            found += both_sides(
+                evidence,
+                place,
+                multiplier=1.0,
+                added=float(made.half_spread_bps),
+                least=0.0,
+                most=math.inf,
+            )
     return tuple(found)
 
 

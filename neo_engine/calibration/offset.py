@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, localcontext
 
 import msgspec
@@ -24,6 +24,7 @@ import msgspec
 from neo_engine.calibration.evidence import ASK, BID, BPS, Evidence, follows
 from neo_engine.calibration.hazard import Fit
 from neo_engine.config import Config
+from neo_engine.config_sections import StrategyConfig
 from neo_engine.domain.errors import UsageError
 from neo_engine.domain.headroom import WHOLE, quota
 from neo_engine.domain.number import WORK
@@ -90,20 +91,51 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return ((behind - self.zero) / self.scale - self.added) / self.multiplier
 
 
+def decided_on(
+    evidence: Evidence, strategy: StrategyConfig
+) -> Iterator[tuple[int, Decimal, volatility.VolatilityState]]:
+    """Yield place, mid and volatility of every ledger that has a next one, from the end of the warm-up on.
+
+    The caller works in the context WORK.
+    """
+    state, source = volatility.start(strategy.volatility_halflife_ticks), 0
+    for place, view in enumerate(evidence.ledgers):
+        if view.source != source:
+            state, source = volatility.start(strategy.volatility_halflife_ticks), view.source
+        mid = Decimal(repr(view.mid))
+        state = volatility.observe(state, mid, view.index, atr_ticks=strategy.atr_ticks)
+        if follows(evidence.ledgers, place) and state.mids >= strategy.warmup_ticks:
+            yield place, mid, state
+
+
+def both_sides(
+    evidence: Evidence, place: int, *, multiplier: float, added: float, least: float, most: float
+) -> tuple[Step, Step]:
+    """Return bid and ask of a ledger that has a next one."""
+    view, then = evidence.ledgers[place], evidence.ledgers[place + 1]
+
+    def step(side: str, touch: float, ahead: float) -> Step:
+        return Step(
+            place=place,
+            side=side,
+            multiplier=multiplier,
+            added=added,
+            zero=ahead / touch * BPS,
+            scale=view.mid / touch,
+            least=least,
+            most=most,
+        )
+
+    return step(BID, then.bid, then.bid - view.mid), step(ASK, then.ask, view.mid - then.ask)
+
+
 def steps(evidence: Evidence, config: Config) -> tuple[Step, ...]:
     """Return both sides of every ledger that has a next one, with the configuration's factors."""
-    found = []
+    found: list[Step] = []
     strategy = config.strategy
     with localcontext(WORK):
         allowed = quota(WHOLE, strategy.ladder_levels)
-        state, source = volatility.start(strategy.volatility_halflife_ticks), 0
-        for place, view in enumerate(evidence.ledgers):
-            if view.source != source:
-                state, source = volatility.start(strategy.volatility_halflife_ticks), view.source
-            mid = Decimal(repr(view.mid))
-            state = volatility.observe(state, mid, view.index, atr_ticks=strategy.atr_ticks)
-            if not follows(evidence.ledgers, place) or state.mids < strategy.warmup_ticks:
-                continue
+        for place, mid, state in decided_on(evidence, strategy):
             terms = spread.cost_terms(mid, FEE_DROPS, spread.NO_TRANSFER_FEE, config.order_size)
             factors = dict(
                 spread.offset_spread(
@@ -111,23 +143,14 @@ def steps(evidence: Evidence, config: Config) -> tuple[Step, ...]:
                 ).factors
             )
             added = min(sum(term for _, term in terms), strategy.spread_additive_max_bps)
-            then = evidence.ledgers[place + 1]
-            for side, touch, zero in (
-                (BID, then.bid, (then.bid - view.mid) / then.bid * BPS),
-                (ASK, then.ask, (view.mid - then.ask) / then.ask * BPS),
-            ):
-                found.append(
-                    Step(
-                        place=place,
-                        side=side,
-                        multiplier=float(factors["multiplier"]),
-                        added=float(added),
-                        zero=zero,
-                        scale=view.mid / touch,
-                        least=float(strategy.half_spread_min_bps),
-                        most=float(strategy.half_spread_max_bps),
-                    )
-                )
+            found += both_sides(
+                evidence,
+                place,
+                multiplier=float(factors["multiplier"]),
+                added=float(added),
+                least=float(strategy.half_spread_min_bps),
+                most=float(strategy.half_spread_max_bps),
+            )
     return tuple(found)
 
 
