@@ -25,7 +25,7 @@ _SHORTEST_SECRET = 25  # letters of a seed; an endpoint is known by its slashes
 
 _SNAPSHOT_COLUMNS = (
     "id, session_id, tick, best_bid, best_ask, mid, pool_xrp_drops, pool_rlusd, pool_fee, our_bid, our_ask, "
-    "distance_to_bid_touch_bps, distance_to_ask_touch_bps"
+    "distance_to_bid_touch_bps, distance_to_ask_touch_bps, trades, traded_xrp_drops"
 )
 _SUBMISSION_COLUMNS = (
     "id, session_id, tick, order_id, kind, tx_hash, account_sequence, last_ledger_sequence, fee_drops, "

@@ -2,8 +2,7 @@
 
 What is stored sets the bounds. The depth of a snapshot knows a level's price to 0.01 bps and its size to
 0.1 XRP, as of the ledger before the fill; who stood before us at our very price in time is not known, so
-the queue ahead is the most it can have been. Trades of others are not stored, so the pair's whole volume is
-not known either: what the pool traded net in each ledger is.
+the queue ahead is the most it can have been.
 """
 
 from __future__ import annotations
@@ -13,19 +12,16 @@ from decimal import Decimal
 
 import numpy as np
 
-from neo_engine.domain.number import NEAREST, WORK
+from neo_engine.domain.number import NEAREST, WORK, xrp_from_drops
 from neo_engine.report.accounts import value_at
 from neo_engine.report.columns import Columns, Floats, Numbers, numbers
 from neo_engine.report.gates import Gates
 from neo_engine.report.markouts import Fills, marked, markout_groups, rounded, spread_of
 from neo_engine.report.measures import Execution, Latency, Requotes, SideUptime, Spread
 from neo_engine.report.model import share_pct
-from neo_engine.state.queries import ORDERS_OF_SESSION
+from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
 from neo_engine.state.rows import TICK_BITS
 
-NO_PAIR_VOLUME = (
-    "not stored: market_snapshots hold the market after each ledger, not the trades of others in it"
-)
 _DEPTH_BYTES, _LEVELS = 5, 60  # a level of market_snapshots.bids; engine.depth_levels at its most
 _SAME_BPS = 0.011  # prices this near to each other are one: a level's distance is rounded to 0.01 bps
 _FOUR = Decimal("0.0001")
@@ -168,6 +164,16 @@ def pool_flow(columns: Columns) -> float | None:
     return float(np.abs(change_xrp[change_xrp * change_quote < 0]).sum())
 
 
+def pair_volume(connection: sqlite3.Connection, session_id: int) -> int | None:
+    """Return the drops that anybody took of book and pool in the ledgers seen; None where not all have it."""
+    rows, known, drops = connection.execute(
+        "SELECT COUNT(*), COUNT(traded_xrp_drops), COALESCE(SUM(traded_xrp_drops), 0) FROM market_snapshots "
+        f"WHERE {TICKS_OF_SESSION}",
+        (session_id,),
+    ).fetchone()
+    return int(drops) if rows and rows == known else None
+
+
 def _pct(part: float, whole: float) -> Decimal:
     return (rounded(100 * part / whole) if whole else None) or Decimal(0)
 
@@ -185,6 +191,7 @@ def execution(
     session_id = columns.session_id
     count, with_fill, offered, filled = _placed(connection, session_id)
     flow, volume = pool_flow(columns), float(fills.xrp.sum())
+    pair = pair_volume(connection, session_id)
     return Execution(
         markouts=markout_groups(marked(columns, fills)),
         orders_on_ledger=count,
@@ -198,5 +205,6 @@ def execution(
         latency=_latency(connection, columns),
         pool_flow_xrp=None if flow is None else rounded(flow),
         our_share_of_flow_pct=None if flow is None else _pct(volume, volume + flow),
-        pair_volume=NO_PAIR_VOLUME,
+        pair_volume_xrp=None if pair is None else xrp_from_drops(pair),
+        our_share_of_volume_pct=_pct(volume * 1e6, pair) if pair else None,
     )

@@ -132,7 +132,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     orders_filled_pct: of them, with any fill. time_to_fill_seconds: from the ledger an order was decided on
     to its first fill. queue_ahead_xrp: XRP of others at our price or better in the last market before a
     fill. pool_flow_xrp: net XRP that the pool traded; our_share_of_flow_pct: our volume of it and ours
-    together. pair_volume: why there is no share of the pair's whole volume.
+    together. pair_volume_xrp: what anybody took of book and pool in the ledgers seen, None for sessions
+    stored before it was noted; our_share_of_volume_pct: our volume against it.
     """
 
     markouts: tuple[MarkoutGroup, ...]
@@ -147,7 +148,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     latency: tuple[Latency, ...]
     pool_flow_xrp: Decimal | None
     our_share_of_flow_pct: Decimal | None
-    pair_volume: str
+    pair_volume_xrp: Decimal | None
+    our_share_of_volume_pct: Decimal | None
 
 
 class ExposurePath(msgspec.Struct, frozen=True, kw_only=True):

@@ -133,6 +133,8 @@ def _execution(execution: Execution, quote: str) -> tuple[Section, ...]:
         ("Cancels sent", f"{requotes.canceled:,}"),
         (f"Fees of replaces and cancels, {quote}", money(requotes.fees)),
         ("... of the spread captured", _percent(requotes.share_of_spread_pct)),
+        ("Volume of the pair, XRP", money(execution.pair_volume_xrp)),
+        ("... our volume against it", _percent(execution.our_share_of_volume_pct)),
         ("Net flow of the pool, XRP", money(execution.pool_flow_xrp)),
         ("... our share of that and ours", _percent(execution.our_share_of_flow_pct)),
     )
@@ -144,13 +146,14 @@ def _execution(execution: Execution, quote: str) -> tuple[Section, ...]:
         spreads.append(_spread(f"From sending a {one.kind} to its ledger", one.ledgers, "ledgers"))
         spreads.append(_spread(f"From sending a {one.kind} to its ledger", one.seconds, "s"))
     lost = sum(one.in_no_ledger for one in execution.latency)
+    older = execution.pair_volume_xrp is None
     return (
         Section(
             title="Execution",
             columns=("", ""),
             left=1,
             rows=rows,
-            note=f"Share of the pair's whole volume: {execution.pair_volume}.",
+            note="The pair's volume was not stored when this session ran." if older else "",
         ),
         Section(
             title="Waiting",

@@ -241,6 +241,8 @@ def _snapshot_row(snapshot: MarketSnapshot, record: IntentRecord, session: Numbe
         *_touch_columns(record.touch),
         _depth(snapshot.bids, session.depth_levels),
         _depth(snapshot.asks, session.depth_levels),
+        len(snapshot.trades),
+        sum(one.base_drops for one in snapshot.trades),
     )
 
 

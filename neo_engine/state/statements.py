@@ -94,7 +94,8 @@ STATEMENTS: tuple[Statement, ...] = (
         sql=_insert(
             "market_snapshots",
             "id, session_id, tick, best_bid, best_ask, pool_xrp_drops, pool_rlusd, pool_fee, our_bid, "
-            "our_ask, distance_to_bid_touch_bps, distance_to_ask_touch_bps, bids, asks",
+            "our_ask, distance_to_bid_touch_bps, distance_to_ask_touch_bps, bids, asks, trades, "
+            "traded_xrp_drops",
         ),
         every=True,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from contextlib import closing
 from decimal import Decimal as D
 from pathlib import Path
@@ -231,7 +232,30 @@ def test_pool_flow_counts_swaps_and_no_deposits(tmp_path: Path) -> None:
         fill(connection, 1, "buy", 1_000_000, "2", at=2, mid="2")
     execution = execution_of(path)
     assert (execution.pool_flow_xrp, execution.our_share_of_flow_pct) == (3, 25)
-    assert "not stored" in execution.pair_volume
+    assert (execution.pair_volume_xrp, execution.our_share_of_volume_pct) == (
+        None,
+        None,
+    )  # of an older schema
+
+
+def test_the_share_of_the_pairs_volume_is_of_what_anybody_took(tmp_path: Path) -> None:
+    path = tmp_path / "neo.db"
+    with closing(start(path)) as connection:
+        for at in (1, 2, 3):
+            tick(connection, at, bid="1.99", ask="2.01", mark="2")
+        order(connection, 1, "buy")
+        fill(connection, 1, "buy", 1_000_000, "2", at=2, mid="2")
+        for at, drops in ((1, 0), (2, 5_500_000), (3, 2_500_000)):
+            connection.execute(
+                "UPDATE market_snapshots SET trades = 1, traded_xrp_drops = ? WHERE tick = ?", (drops, at)
+            )
+        connection.commit()
+    execution = execution_of(path)
+    assert (execution.pair_volume_xrp, execution.our_share_of_volume_pct) == (8, D("12.5"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE market_snapshots SET traded_xrp_drops = NULL WHERE tick = 1")
+        connection.commit()
+    assert execution_of(path).pair_volume_xrp is None  # a sum of some would be too little
 
 
 def test_a_stretch_ends_where_the_gate_opens(tmp_path: Path) -> None:
