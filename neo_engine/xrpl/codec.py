@@ -84,7 +84,7 @@ class MissingField(NeoError):
     """A message lacks a field that its own kind must carry."""
 
 
-@lru_cache(maxsize=8192)  # one entry a price in use; a day of requotes overwrites it many times
+@lru_cache(maxsize=1024)  # one entry a price in use; full, it takes a third of a megabyte
 def rate_of_directory(directory: str) -> Decimal:
     """Return the exact rate encoded in a book directory's index (64 hex digits).
 
