@@ -67,7 +67,7 @@ class Ticks(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
     """All market snapshots of a session, in order; NaN where nobody bids, asks or pools, or we do not quote.
 
-    place: index of the snapshot's tick in `Ticks`.
+    place: index of the snapshot's tick in `Ticks`. traded_drops: whole; NaN where it was not noted yet.
     """
 
     tick: Numbers
@@ -78,6 +78,7 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
     our_ask: Floats
     pool_xrp: Floats
     pool_quote: Floats
+    traded_drops: Floats
 
     def __len__(self) -> int:
         return len(self.tick)
@@ -151,11 +152,13 @@ _MARKETS = {
     "our_ask": _price("our_ask"),
     "pool_xrp": _price("pool_xrp_drops"),
     "pool_quote": _price("pool_rlusd"),
+    "traded_drops": _price("traded_xrp_drops"),
 }
 _WHOLE = {"tick", "at", "ledger", "kind", "quoting"}
 _DROPS = {"xrp", "pool_xrp"}
 _PRICES = {
     "anchor", "mark", "half_spread", "best_bid", "best_ask", "our_bid", "our_ask", "pool_xrp", "pool_quote",
+    "traded_drops",
 }  # fmt: skip
 
 

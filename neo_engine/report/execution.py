@@ -19,7 +19,7 @@ from neo_engine.report.gates import Gates
 from neo_engine.report.markouts import Fills, marked, markout_groups, rounded, spread_of
 from neo_engine.report.measures import Execution, Latency, Requotes, SideUptime, Spread
 from neo_engine.report.model import share_pct
-from neo_engine.state.queries import ORDERS_OF_SESSION, TICKS_OF_SESSION
+from neo_engine.state.queries import ORDERS_OF_SESSION
 from neo_engine.state.rows import TICK_BITS
 
 _DEPTH_BYTES, _LEVELS = 5, 60  # a level of market_snapshots.bids; engine.depth_levels at its most
@@ -164,14 +164,11 @@ def pool_flow(columns: Columns) -> float | None:
     return float(np.abs(change_xrp[change_xrp * change_quote < 0]).sum())
 
 
-def pair_volume(connection: sqlite3.Connection, session_id: int) -> int | None:
+def pair_volume(columns: Columns) -> int | None:
     """Return the drops that anybody took of book and pool in the ledgers seen; None where not all have it."""
-    rows, known, drops = connection.execute(
-        "SELECT COUNT(*), COUNT(traded_xrp_drops), COALESCE(SUM(traded_xrp_drops), 0) FROM market_snapshots "
-        f"WHERE {TICKS_OF_SESSION}",
-        (session_id,),
-    ).fetchone()
-    return int(drops) if rows and rows == known else None
+    drops = columns.markets.traded_drops
+    # Whole numbers below 2 ** 53 are exact in a binary float, and so is their sum.
+    return None if not len(drops) or bool(np.any(np.isnan(drops))) else int(drops.sum())
 
 
 def _pct(part: float, whole: float) -> Decimal:
@@ -191,7 +188,7 @@ def execution(
     session_id = columns.session_id
     count, with_fill, offered, filled = _placed(connection, session_id)
     flow, volume = pool_flow(columns), float(fills.xrp.sum())
-    pair = pair_volume(connection, session_id)
+    pair = pair_volume(columns)
     return Execution(
         markouts=markout_groups(marked(columns, fills)),
         orders_on_ledger=count,
