@@ -251,13 +251,13 @@ class MainLoop:
         transactions = s.exchange.prepare(decision.commands, seen.ledger_index, urgent=stopping)
         numbered = prepared(decision.state.orders, transactions, seen.ledger_index)
         touch = self._touch.with_tick(decision.touch)
-        record = self._intent(seen, decision, transactions, numbered.changed, touch)
         try:
+            record = self._intent(seen, decision, transactions, numbered.changed, touch)
             self._commits.at_once(partial(self._commit, record))
-        except StateError as error:
+        except Exception as error:
             # None of it was sent: its numbers are free, or what is sent next waits behind them for ever.
             s.exchange.withdraw(transactions)
-            if not self._patient:
+            if not isinstance(error, StateError) or not self._patient:
                 raise
             decision = self._outage(seen, error)
         else:

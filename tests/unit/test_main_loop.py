@@ -585,6 +585,22 @@ def test_the_last_tick_sees_again_the_ledger_that_could_not_be_stored() -> None:
     assert {one.order_id for one in last.prepared} == {1, 2}
 
 
+def test_a_defect_in_storing_leaves_no_number_that_the_last_cancels_would_wait_behind() -> None:
+    d = desk(*(ledger(number) for number in range(1, 9)), duration_seconds=8)
+    commit, broken = d.store.commit_intent, [InvariantViolation("a promise is broken")]
+
+    def once(record: IntentRecord) -> None:
+        if broken and any(one.kind is TransactionKind.CANCEL for one in record.prepared):
+            raise broken.pop()
+        commit(record)
+
+    d.store.commit_intent = once  # type: ignore[method-assign]
+    assert d.run().halt.reason is HaltReason.UNEXPECTED_HALT
+    assert not broken
+    numbers = [one.account_sequence for record in d.store.intents for one in record.prepared]
+    assert numbers == [1, 2, 3, 4]  # two orders, and their cancels right behind them
+
+
 def test_a_ledger_on_which_nothing_can_be_decided_is_left_out_of_the_last_tick() -> None:
     def broken(state: EngineState, seen: Observation, config: Config, now: int) -> Decision:
         if seen.kind == "ledger" and seen.ledger_index == 103:
